@@ -1,0 +1,338 @@
+"""The sections of a run's settings. The docstring under a field is its help text and its reference page."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from hornbook.config.model import Section
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+HalfFraction = Annotated[float, Field(ge=0.0, lt=0.5)]
+
+
+class RunSection(Section):
+    """Where the run lives."""
+
+    folder: str = ""
+    """Folder of the run; empty means runs/RECIPE."""
+
+    note: str = ""
+    """Free text kept with the run."""
+
+
+class SourceConfig(Section):
+    """One source of a mixture."""
+
+    path: str
+    """File, folder or builtin:NAME."""
+
+    weight: PositiveFloat = 1.0
+    """Share of the training rows this source gets, relative to the other weights."""
+
+
+class DataConfig(Section):
+    """What is read, how it becomes rows, what is held out."""
+
+    path: str | tuple[str, ...] = ""
+    """File or folder (.txt, .jsonl, .json, .csv, .parquet, each also .gz where that makes sense), builtin:reasoning,
+    builtin:python, a nanoGPT .bin file, or a list of these read one after the other."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    """Several sources with weights, instead of data.path: [{path = "a.txt", weight = 2}, {path = "b.jsonl"}]."""
+
+    validation_path: str = ""
+    """A separate file or folder to validate on; empty holds part of the data out."""
+
+    fields: dict[str, str] = {}
+    """Names of your own JSON keys or columns: {input = "prompt", output = "reply.text"}; dots enter nested objects."""
+
+    template: Literal["auto", "text", "forge1", "plain"] = "auto"
+    """How a conversation is written: forge1 (special tokens), plain (User:/Assistant:), text (documents as they
+    are); auto takes forge1 for conversations and text for documents."""
+
+    learn: Literal["answers", "everything"] = "answers"
+    """What of a conversation is learnt: thinking, answers and the stop token, or prompts as well."""
+
+    system: str = ""
+    """System prompt given to every conversation that has none; empty gives none."""
+
+    clean: tuple[str, ...] = ()
+    """Normalisation steps by name, in order; empty leaves the text untouched."""
+
+    packing: Literal["auto", "stream", "documents"] = "auto"
+    """stream cuts one long stream of documents into rows; documents keeps whole documents together in a row
+    and cuts only those longer than a row; auto takes documents for conversations."""
+
+    isolate_documents: bool = False
+    """Let no position see another document of its row, and restart positions at each document."""
+
+    split: Literal["auto", "documents", "tail"] = "auto"
+    """documents holds out whole documents by their hash; tail holds out the end of the data (nanoGPT's way);
+    auto takes tail below 32 documents."""
+
+    validation_fraction: HalfFraction = 0.05
+    """Share of the data held out for validation."""
+
+    max_documents: PositiveInt | None = None
+    """Read at most this many documents of each source."""
+
+    max_line_bytes: PositiveInt = 16 * 2**20
+    """A line or record longer than this is skipped and counted."""
+
+    max_bad_fraction: Fraction = 0.01
+    """Stop when more than this share of the records had to be skipped."""
+
+    problems: PositiveInt = 60_000
+    """builtin:reasoning: how many training problems to write."""
+
+    difficulty: Annotated[int, Field(ge=1, le=3)] = 1
+    """builtin:reasoning: 1 easy, 2 longer, 3 hard."""
+
+    folder: str = "prepared"
+    """Where prepared data is kept; each set has a folder of its own, named by its contents and settings."""
+
+    workers: NonNegativeInt = 0
+    """Threads that tokenize; 0 uses every core."""
+
+
+class BytesTokenizerConfig(Section):
+    """256 byte values; ids equal byte values."""
+
+    kind: Literal["bytes"] = "bytes"
+
+
+class CharsTokenizerConfig(Section):
+    """One token a character; characters outside the vocabulary are written as bytes, never lost."""
+
+    kind: Literal["chars"] = "chars"
+    vocab_size: PositiveInt = 2048
+    """Most tokens the vocabulary may have, the 256 bytes and 12 specials included."""
+    min_count: PositiveInt = 1
+    """A character seen less often than this is written as bytes."""
+
+
+class WordsTokenizerConfig(Section):
+    """Whole words, numbers digit by digit, punctuation and white space; unknown words are written as bytes."""
+
+    kind: Literal["words"] = "words"
+    vocab_size: PositiveInt = 12_000
+    """Most tokens the vocabulary may have, the 256 bytes and 12 specials included."""
+    min_count: PositiveInt = 5
+    """A word seen less often than this is written as bytes."""
+
+
+class BPETokenizerConfig(Section):
+    """Byte-level byte-pair encoding, trained on the data."""
+
+    kind: Literal["bpe"] = "bpe"
+    vocab_size: PositiveInt = 8192
+    """Exact size of the vocabulary, the 256 bytes and 12 specials included."""
+    pattern: Literal["qwen2", "llama-bpe", "gpt-2"] = "qwen2"
+    """How text is cut before merging, by the name llama.cpp knows it under."""
+
+
+class ExternalTokenizerConfig(Section):
+    """A tokenizer made elsewhere."""
+
+    kind: Literal["external"] = "external"
+    path: str
+    """A tokenizer.json, or a folder with tokenizer.json or with GPT-2's vocab.json and merges.txt."""
+
+
+TokenizerConfig = Annotated[
+    BytesTokenizerConfig
+    | CharsTokenizerConfig
+    | WordsTokenizerConfig
+    | BPETokenizerConfig
+    | ExternalTokenizerConfig,
+    Field(discriminator="kind"),
+]
+
+
+class TrainingConfig(Section):
+    """How long, how much at once, from which seed."""
+
+    steps: PositiveInt = 1_000
+    """Optimizer steps in total; a resumed run counts the steps it already took."""
+
+    seed: NonNegativeInt = 0
+    """Every random number of the run is a function of this seed and of the step it is used at."""
+
+    batch_tokens: PositiveInt = 4_096
+    """Tokens per optimizer step, summed over devices; a multiple of model.context."""
+
+    micro_batch_rows: PositiveInt | None = None
+    """Rows of model.context tokens computed at once; none takes the whole batch. Never changes the result beyond
+    rounding."""
+
+    clip_norm: NonNegativeFloat = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+
+    max_minutes: PositiveFloat | None = None
+    """Stop after this many minutes of training, counted over all sessions of the run."""
+
+    patience: PositiveInt | None = None
+    """Stop after this many validations in a row without a better loss."""
+
+    min_improvement: NonNegativeFloat = 0.0
+    """How much lower, in nats per token, a validation loss must be to count as better."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps or xpu."""
+
+    threads: PositiveInt | None = None
+    """CPU threads for tensor work; none uses every core."""
+
+
+class AdamWConfig(Section):
+    """AdamW with weight decay on matrices only (Loshchilov and Hutter, arXiv:1711.05101)."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    """Decay of the first and second moment."""
+    eps: PositiveFloat = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: NonNegativeFloat = 0.1
+    """Decoupled decay of matrices and embeddings; vectors never decay."""
+
+
+class MuonConfig(Section):
+    """Muon for the hidden matrices, AdamW for the rest (Jordan 2024, kellerjordan.github.io/posts/muon)."""
+
+    name: Literal["muon"] = "muon"
+    lr: PositiveFloat = 1e-2
+    """Peak learning rate of the hidden matrices."""
+    adam_lr: PositiveFloat = 3e-3
+    """Peak learning rate of embeddings, head, norms and biases."""
+    momentum: Fraction = 0.95
+    """Nesterov momentum of the matrices."""
+    iterations: PositiveInt = 5
+    """Newton-Schulz iterations of the orthogonalisation."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    """AdamW's betas."""
+    eps: PositiveFloat = 1e-8
+    """AdamW's epsilon."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled decay of the hidden matrices."""
+
+
+OptimizerConfig = Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
+
+
+class _Warmup(Section):
+    warmup_steps: NonNegativeInt = 0
+    """Steps in which the rate rises from nothing to its peak."""
+
+
+class ConstantScheduleConfig(_Warmup):
+    """Warm-up, then the peak rate."""
+
+    name: Literal["constant"] = "constant"
+
+
+class LinearScheduleConfig(_Warmup):
+    """Warm-up, then straight down."""
+
+    name: Literal["linear"] = "linear"
+    final_fraction: Fraction = 0.0
+    """Rate at the last step, as a share of the peak."""
+
+
+class CosineScheduleConfig(_Warmup):
+    """Warm-up, then half a cosine down (Loshchilov and Hutter, arXiv:1608.03983)."""
+
+    name: Literal["cosine"] = "cosine"
+    final_fraction: Fraction = 0.1
+    """Rate at the last step, as a share of the peak."""
+
+
+class WSDScheduleConfig(_Warmup):
+    """Warm-up, stable, then straight down over the last part (Hu et al., arXiv:2404.06395)."""
+
+    name: Literal["wsd"] = "wsd"
+    decay_fraction: Fraction = 0.2
+    """Share of the steps, at the end, in which the rate falls."""
+    final_fraction: Fraction = 0.0
+    """Rate at the last step, as a share of the peak."""
+
+
+ScheduleConfig = Annotated[
+    ConstantScheduleConfig | LinearScheduleConfig | CosineScheduleConfig | WSDScheduleConfig,
+    Field(discriminator="name"),
+]
+
+
+class PrecisionConfig(Section):
+    """Number formats and kernels; auto measures once per machine and records the choice in the run."""
+
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Format of the matrix products; weights and optimizer stay in fp32."""
+
+    attention: Literal["auto", "sdpa", "matmul"] = "auto"
+    """How attention is computed; both give the same result up to rounding."""
+
+
+class CheckpointConfig(Section):
+    """When state is written and what is kept."""
+
+    every_steps: PositiveInt = 500
+    """Save every this many optimizer steps."""
+
+    every_minutes: PositiveFloat | None = 10.0
+    """Save also when this many minutes have passed since the last save; none saves by steps alone."""
+
+    keep_last: PositiveInt = 2
+    """How many of the newest checkpoints to keep; the best by validation is kept besides."""
+
+    final: Literal["best", "last"] = "best"
+    """Which weights become the finished model: the best by validation loss, or the last."""
+
+
+class EvaluationConfig(Section):
+    """Validation on one fixed set."""
+
+    every_steps: PositiveInt = 250
+    """Validate every this many steps, and after the last."""
+
+    max_tokens: PositiveInt | None = 262_144
+    """Validate on at most this many tokens, always the same ones; none takes the whole validation set."""
+
+    problems: PositiveInt = 100
+    """Held-out problems per skill that `hornbook evaluate` asks a model trained on builtin:reasoning."""
+
+
+class SamplingConfig(Section):
+    """Texts written during training, and the defaults of `hornbook generate`."""
+
+    every_steps: NonNegativeInt = 500
+    """Write samples every this many steps; 0 never does."""
+
+    prompts: tuple[str, ...] = ("",)
+    """What the samples continue or answer."""
+
+    max_tokens: PositiveInt = 120
+    """Longest sample."""
+
+    temperature: NonNegativeFloat = 0.8
+    """0 always takes the likeliest token."""
+
+    top_k: NonNegativeInt = 0
+    """Choose among the k likeliest tokens; 0 among all."""
+
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Choose among the likeliest tokens that together have this probability."""
+
+    min_p: Fraction = 0.0
+    """Drop tokens less likely than this share of the likeliest."""
+
+    repetition_penalty: PositiveFloat = 1.0
+    """Above 1 makes tokens already written less likely (Keskar et al., arXiv:1909.05858)."""
+
+
+class LoggingConfig(Section):
+    """What is told while training."""
+
+    every_steps: PositiveInt = 10
+    """Print a line and flush the events every this many steps."""

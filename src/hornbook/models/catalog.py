@@ -1,0 +1,10 @@
+"""The architectures by name. A checkpoint names its architecture by a key of this dict, never by a path."""
+
+from hornbook.config.model import ModelConfig
+from hornbook.models.gpt.config import GPTConfig
+from hornbook.models.llama.config import LlamaConfig
+
+CONFIGS: dict[str, type[ModelConfig]] = {"llama": LlamaConfig, "gpt": GPTConfig}
+
+AnyModelConfig = LlamaConfig | GPTConfig
+"""What `[model]` in a recipe may be; `arch` says which. A test compares it with CONFIGS."""
