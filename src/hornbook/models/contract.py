@@ -44,4 +44,7 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def init_state(self, rows: int, tokens: int, *, dtype: torch.dtype | None = None) -> DecodeState:
-        """Return an empty state for `rows` rows of at most `tokens` tokens; `dtype` of its buffers, float32 if none."""
+        """Return an empty state for `rows` rows of at most `tokens` tokens.
+
+        `dtype` is that of its buffers, float32 if none; it lives on the device of the parameters.
+        """

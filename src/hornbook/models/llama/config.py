@@ -28,7 +28,7 @@ class LlamaConfig(ModelConfig):
     """Key and value heads, a divisor of num_heads; 0 takes num_heads."""
 
     feedforward_width: NonNegativeInt = 0
-    """Inner width of the feed-forward; 0 takes 8/3 of the width (swiglu) or 4 times it (relu2), rounded up to 32."""
+    """Inner width of the feed-forward; 0 takes 8/3 of the width (swiglu) or 4 times it (relu2), up to 32s."""
 
     activation: Literal["swiglu", "relu2"] = "swiglu"
     """swiglu (Shazeer 2020, arXiv:2002.05202) or squared ReLU (So et al. 2021, arXiv:2109.08668)."""

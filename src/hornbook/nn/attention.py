@@ -1,0 +1,139 @@
+"""Causal attention, computed in one of two ways that agree up to rounding; it reads and writes `KeyValue`.
+
+This is where the causal mask is. Masked scores are -inf, never a large finite number that training could outgrow.
+Which way is faster depends on the machine and the length: `hornbook.device.measure_attention` measures it, and
+`use_attention` sets it on a whole model.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hornbook.errors import ShapeError
+from hornbook.lookup import lookup
+from hornbook.nn.state import KeyValue
+
+Path = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
+
+
+class CausalAttention(nn.Module):
+    """Softmax attention of each query over the keys at its own and earlier positions.
+
+    Vaswani et al. 2017, arXiv:1706.03762, eq. 1, scaled by K^-1/2; several query heads may share a key and value
+    head (Ainslie et al. 2023, arXiv:2305.13245). No parameters: projections belong to the model.
+
+    Args:
+        dropout: share of attention weights dropped in training.
+    """
+
+    def __init__(self, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.path = "sdpa"
+
+    def forward(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: KeyValue | None = None,
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            queries: (B, H, T, K).
+            keys: (B, G, T, K), G a divisor of H.
+            values: (B, G, T, K).
+            mask: added to the scores, from `document_mask`; none means plainly causal. Never together with a state.
+            state: the keys and values before these, to which these are appended.
+
+        Returns:
+            (B, H, T, K).
+        """
+        if state is not None:
+            keys, values = state.append(keys, values)  # (B, G, C, K)
+            keys, values = keys.to(queries.dtype), values.to(queries.dtype)
+        return PATHS[self.path](queries, keys, values, mask, self.dropout if self.training else 0.0)
+
+
+def causal_mask(queries: Tensor, keys: Tensor) -> Tensor | None:
+    """Return the (T, C) mask of the last T of C positions, 0 or -inf; none when a single query sees everything."""
+    T, C = queries.shape[-2], keys.shape[-2]
+    if T == 1:
+        return None
+    return torch.full((T, C), -torch.inf, dtype=queries.dtype, device=queries.device).triu_(C - T + 1)
+
+
+def document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the (B, 1, T, T) mask, 0 or -inf, that is causal and ends at the borders of documents, (B, T)."""
+    T = documents.shape[1]
+    same = documents[:, None, :, None] == documents[:, None, None, :]  # (B, 1, T, T)
+    visible = same & torch.ones(T, T, dtype=torch.bool, device=documents.device).tril_()
+    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, -torch.inf)
+
+
+def document_positions(documents: Tensor) -> Tensor:
+    """Number the positions of each document from 0: (B, T) -> (B, T) int64."""
+    index = torch.arange(documents.shape[1], device=documents.device).expand(documents.shape)
+    starts = documents.diff(dim=1, prepend=documents[:, :1]) != 0
+    return index - index.where(starts, 0).cummax(dim=1).values
+
+
+def check_length(past: int, tokens: int, context: int) -> None:
+    """Refuse to go beyond the positions a model knows.
+
+    Raises:
+        ShapeError: if `past` + `tokens` exceeds `context`.
+    """
+    if past + tokens > context:
+        raise ShapeError(
+            f"{past + tokens} tokens ({past} before, {tokens} now) exceed the model's context of {context}.",
+            fix=f"give at most {context} tokens in all, or train with a larger model.context.",
+        )
+
+
+def use_attention(model: nn.Module, path: str) -> None:
+    """Set how every attention inside `model` is computed: a key of PATHS.
+
+    Raises:
+        ConfigError: if there is no such path.
+    """
+    lookup(PATHS, path, what="way to compute attention (precision.attention)")
+    for module in model.modules():
+        if isinstance(module, CausalAttention):
+            module.path = path
+
+
+def _sdpa(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """One call to torch's fused kernels; memory stays linear in T."""
+    plain = mask is None and queries.shape[-2] == keys.shape[-2]
+    return F.scaled_dot_product_attention(
+        queries,
+        keys,
+        values,
+        attn_mask=mask if mask is not None or plain else causal_mask(queries, keys),
+        dropout_p=dropout,
+        is_causal=plain,
+        enable_gqa=keys.shape[1] != queries.shape[1],
+    )
+
+
+def _matmul(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """Two products around a softmax: holds (B, H, T, C) scores, and wins where they are small."""
+    B, H, T, K = queries.shape
+    G, C = keys.shape[1], keys.shape[2]
+    mask = causal_mask(queries, keys) if mask is None else mask
+    grouped = (queries * K**-0.5).reshape(B, G, -1, K)  # (B, G, H/G * T, K): a group's heads share one product
+    scores = (grouped @ keys.transpose(-2, -1)).view(B, H, T, C)
+    if mask is not None:
+        scores = scores.add_(mask)  # in place: the product's gradient does not read its result
+    weights = F.dropout(scores.softmax(-1), dropout)
+    return (weights.view(B, G, -1, C) @ values).view(B, H, T, K)
+
+
+PATHS: dict[str, Path] = {"sdpa": _sdpa, "matmul": _matmul}
+"""The ways to compute attention, by name."""

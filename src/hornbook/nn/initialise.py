@@ -1,0 +1,53 @@
+"""How weights start: named rules, each with its source, drawing from a generator of their own.
+
+Layers are made empty by `linear` and `embedding`, so that building a model neither draws from torch's global
+generator nor fills every matrix twice; the model's constructor then fills each exactly once.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+LLAMA_GAIN = 0.7
+"""Standard deviation of a linear layer's output for inputs of variance 1 (`fan_in`)."""
+
+GPT2_STD = 0.02
+"""Radford et al. 2019; section 2.3 refers to GPT-1, Radford et al. 2018, section 4.1: N(0, 0.02)."""
+
+
+def linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
+    """Make a linear layer, not yet filled: weight (fan_out, fan_in)."""
+    return skip_init(nn.Linear, fan_in, fan_out, bias=bias)
+
+
+def embedding(rows: int, width: int) -> nn.Embedding:
+    """Make a table of `rows` vectors, not yet filled."""
+    return skip_init(nn.Embedding, rows, width)
+
+
+@torch.no_grad()
+def normal(weight: Tensor, *, std: float, generator: torch.Generator) -> None:
+    """Draw from a normal distribution around zero."""
+    weight.normal_(0.0, std, generator=generator)
+
+
+@torch.no_grad()
+def fan_in(weight: Tensor, *, generator: torch.Generator) -> None:
+    """Draw with std LLAMA_GAIN / sqrt(fan_in), so that a layer's output keeps its size at any width.
+
+    LeCun et al. 1998, "Efficient BackProp", section 4.6 (there with gain 1).
+    """
+    normal(weight, std=LLAMA_GAIN / math.sqrt(weight.shape[1]), generator=generator)
+
+
+@torch.no_grad()
+def residual(weight: Tensor, *, rule: str, num_layers: int) -> None:
+    """Shrink a filled projection that writes to the residual stream.
+
+    "scaled" divides by sqrt(2 num_layers), the number of writes, so that their sum keeps its size at any depth
+    (Radford et al. 2019, section 2.3). "zero" starts every block as the identity (Zhang et al. 2019,
+    arXiv:1901.09321, section 3.2; Bachlechner et al. 2020, arXiv:2003.04887).
+    """
+    weight.mul_({"scaled": (2 * num_layers) ** -0.5, "zero": 0.0}[rule])
