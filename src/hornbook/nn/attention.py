@@ -48,7 +48,7 @@ class CausalAttention(nn.Module):
             queries: (B, H, T, K).
             keys: (B, G, T, K), G a divisor of H.
             values: (B, G, T, K).
-            mask: added to the scores, from `document_mask`; none means plainly causal. Never together with a state.
+            mask: added to the scores, from `document_mask`; none means plainly causal. Never given with a state.
             state: the keys and values before these, to which these are appended.
 
         Returns:

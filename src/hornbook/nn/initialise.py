@@ -8,7 +8,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 LLAMA_GAIN = 0.7
 """Standard deviation of a linear layer's output for inputs of variance 1 (`fan_in`)."""
@@ -19,12 +18,12 @@ GPT2_STD = 0.02
 
 def linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
     """Make a linear layer, not yet filled: weight (fan_out, fan_in)."""
-    return skip_init(nn.Linear, fan_in, fan_out, bias=bias)
+    return nn.Linear(fan_in, fan_out, bias=bias, device="meta").to_empty(device="cpu")
 
 
 def embedding(rows: int, width: int) -> nn.Embedding:
     """Make a table of `rows` vectors, not yet filled."""
-    return skip_init(nn.Embedding, rows, width)
+    return nn.Embedding(rows, width, device="meta").to_empty(device="cpu")
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
-"""Next-token loss as a sum and a count, so that whoever adds up over micro-batches and ranks divides once, at the end.
+"""Next-token loss as a sum and a count: who adds up over micro-batches and ranks divides once, at the end.
 
-`next_token_loss` reads logits. `chunked_next_token_loss` reads what the head reads and never holds the logits of more
-than a few rows: for large vocabularies, where logits outweigh the rest of the model. Both give the same numbers.
+`next_token_loss` reads logits. `chunked_next_token_loss` reads what the head reads and never holds all logits:
+for large vocabularies, where they outweigh the rest of the model. Both give the same numbers.
 """
 
 from typing import Any
@@ -43,9 +43,9 @@ def chunked_next_token_loss(
 ) -> tuple[Tensor, Tensor]:
     """Sum the next-token loss of `hidden @ weight.T` without ever holding all logits.
 
-    The gradient is computed in the forward pass, chunk by chunk, in the memory of the logits themselves: nothing of
-    size V is kept for the backward pass but the gradient of `weight`. Under autocast the products run in its dtype,
-    everything between them in float32, and the weight's gradient is summed in float32.
+    The gradient is computed in the forward pass, chunk by chunk, in the memory of the logits themselves: nothing
+    of size V is kept for the backward pass but the gradient of `weight`. Under autocast the products run in its
+    dtype, everything between them in float32, and the weight's gradient is summed in float32.
 
     Args:
         hidden: (B, T, D).
@@ -67,7 +67,7 @@ def chunked_next_token_loss(
         )
     rows, dtype = hidden.flatten(0, -2), compute_dtype(hidden)
     if torch.is_grad_enabled():
-        total = _ChunkedLoss.apply(rows, weight, targets.flatten(), chunk_rows, dtype)
+        total = _ChunkedLoss.apply(rows, weight, targets.flatten(), chunk_rows, dtype)  # type: ignore[no-untyped-call]
     else:
         total, _, _ = _loss_and_gradients(rows, weight, targets.flatten(), chunk_rows, dtype, (False, False))
     return total, count_targets(targets)
@@ -99,7 +99,7 @@ class _ChunkedLoss(torch.autograd.Function):
 def _loss_and_gradients(
     hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int, dtype: torch.dtype, needed: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the total of (N, D) rows and the gradients of (hidden, weight) that are needed, in their own dtypes."""
+    """Return the total of (N, D) rows and the needed gradients of (hidden, weight), in their own dtypes."""
     head = weight.to(dtype)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
     hidden_gradient = torch.empty_like(hidden) if needed[0] else None

@@ -10,8 +10,8 @@ from hornbook.nn.precision import compute_dtype
 class RMSNorm(nn.Module):
     """Divide by the root mean square over the last axis, then scale: (..., D) -> (..., D).
 
-    Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4. The mean is taken in float32 whatever the input, as Llama does;
-    the paper does not say. `eps` is added to the mean square.
+    Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4. The mean is taken in float32 whatever the input, as Llama
+    does; the paper does not say. `eps` is added to the mean square.
     """
 
     def __init__(self, width: int, *, eps: float) -> None:

@@ -1,8 +1,8 @@
 """Rotary position embedding: queries and keys are rotated by angles that grow with the position.
 
-Su et al. 2021, arXiv:2104.09864, section 3.4. Which two numbers of a head form a pair is a convention: here number i
-pairs with number i + K/2 (the "halves" of GPT-NeoX and of Hugging Face's Llama), not 2i with 2i + 1 as in the paper and
-in Meta's own weights. The two differ by a fixed permutation of a projection's rows.
+Su et al. 2021, arXiv:2104.09864, section 3.4. Which two numbers of a head form a pair is a convention: here
+number i pairs with number i + K/2 (the "halves" of GPT-NeoX and of Hugging Face's Llama), not 2i with 2i + 1 as
+in the paper and in Meta's own weights. The two differ by a fixed permutation of a projection's rows.
 """
 
 import torch

@@ -72,6 +72,7 @@ class GPT(LanguageModel):
             if isinstance(layer, nn.Linear) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         for block in self.blocks:
+            assert isinstance(block, Block)
             for output in (block.attention.output, block.feed_forward.down):
                 initialise.residual(output.weight, rule="scaled", num_layers=self.config.num_layers)
 

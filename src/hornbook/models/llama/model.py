@@ -67,14 +67,15 @@ class Llama(LanguageModel):
 
     def _initialise(self, generator: torch.Generator) -> None:
         """Fill every matrix; norms already start at one."""
-        config = self.config
+        rule, num_layers = self.config.residual_init, self.config.num_layers
         initialise.normal(self.embedding.weight, std=0.02, generator=generator)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                initialise.fan_in(module.weight, generator=generator)
         for block in self.blocks:
-            for layer in block.modules():
-                if isinstance(layer, nn.Linear):
-                    initialise.fan_in(layer.weight, generator=generator)
+            assert isinstance(block, Block)
             for output in (block.attention.output, block.feed_forward.down):
-                initialise.residual(output.weight, rule=config.residual_init, num_layers=config.num_layers)
+                initialise.residual(output.weight, rule=rule, num_layers=num_layers)
         if self.head is not None:
             initialise.normal(self.head.weight, std=0.02, generator=generator)
 
