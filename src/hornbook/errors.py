@@ -2,6 +2,7 @@
 
 HornbookError
 ├── ConfigError        a setting is unknown, missing or impossible
+│   └── SettingsError  several of these, found at once
 ├── DataError          a file, record or document cannot be used as it is
 ├── CheckpointError    a run folder, checkpoint or model folder cannot be trusted or does not match
 ├── DeviceError        this machine cannot do what was asked
@@ -10,6 +11,8 @@ HornbookError
 
 The command line prints the two lines and leaves with `exit_code`; a traceback needs `--debug`.
 """
+
+from collections.abc import Sequence
 
 
 class HornbookError(Exception):
@@ -41,6 +44,26 @@ def _rebuild(kind: type[HornbookError], problem: str, fix: str) -> HornbookError
 
 class ConfigError(HornbookError):
     """A setting is unknown, missing or impossible."""
+
+
+class SettingsError(ConfigError):
+    """Every problem of a run's settings at once.
+
+    Args:
+        problems: at least one; each keeps its own problem and fix.
+    """
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        super().__init__(
+            "\n".join(error.problem for error in problems), fix="\n".join(error.fix for error in problems)
+        )
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.problems)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SettingsError, (self.problems,)
 
 
 class DataError(HornbookError):

@@ -4,7 +4,12 @@ This is where a reader starts. A `RunConfig` is made once, from a recipe and ove
 (`hornbook.config.sources`), saved whole beside the run, and never changed; everything else is built from it.
 """
 
-from pydantic import Field, model_validator
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError, model_validator
 
 from hornbook.config.model import Section
 from hornbook.config.sections import (
@@ -23,6 +28,8 @@ from hornbook.config.sections import (
     TokenizerConfig,
     TrainingConfig,
 )
+from hornbook.config.sources import gather
+from hornbook.errors import CheckpointError, ConfigError
 from hornbook.models.catalog import AnyModelConfig
 from hornbook.models.llama.config import LlamaConfig
 
@@ -81,3 +88,67 @@ class RunConfig(Section):
         if self.data.path and self.data.sources:
             raise ValueError("data.path and data.sources are both set; give one of them")
         return self
+
+
+CONFIG_FORMAT = 1
+"""Version of the file `save_run` writes."""
+
+
+def make_run(
+    recipe: str, settings: Sequence[str] = (), *, environment: Mapping[str, str] | None = None
+) -> RunConfig:
+    """Make a run's settings from a recipe, the environment and "section.name=value" settings.
+
+    Args:
+        recipe: name of a shipped recipe, or path of a .toml or .yaml file.
+        settings: what the command line says; later ones win.
+        environment: variables to read HORNBOOK_SECTION__NAME from; the process's own if none.
+
+    Raises:
+        SettingsError: naming every problem, where it was written and what to write instead.
+        ConfigError: if there is no such recipe or it cannot be read.
+    """
+    return gather(RunConfig, recipe, settings, environment)[0]
+
+
+def require_data(config: RunConfig) -> None:
+    """Raise ConfigError if the run names no data."""
+    if not config.data.path and not config.data.sources:
+        raise ConfigError(
+            f"Recipe {config.recipe} needs data of yours: data.path is not set.",
+            fix="add data.path=FILE, a file or folder of text, JSONL, CSV or parquet.",
+        )
+
+
+def save_run(config: RunConfig, path: Path) -> None:
+    """Write every setting, defaults included, as JSON; a crash leaves the old file or the new one, whole."""
+    content = {"format": CONFIG_FORMAT, "settings": config.model_dump(mode="json")}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load_run(path: Path) -> RunConfig:
+    """Read the settings `save_run` wrote.
+
+    Raises:
+        CheckpointError: if the file is absent, damaged, or of a newer format, naming it.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no run in {path.parent}: {path.name} is absent.", fix="check the folder.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != CONFIG_FORMAT:
+            raise CheckpointError(
+                f"{path} has format {content['format']}; this Hornbook knows {CONFIG_FORMAT}.",
+                fix="use the Hornbook version that wrote the run, or a newer one.",
+            )
+        return RunConfig.model_validate(content["settings"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise CheckpointError(
+            f"{path} is damaged: {reason}.", fix="restore the file, or start over in another run.folder."
+        ) from error

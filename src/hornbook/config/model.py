@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 class Section(BaseModel):
     """A frozen group of settings; unknown names are errors; field docstrings are its documentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,  # a saved config is JSON, which has neither
+    )
 
 
 class ModelConfig(Section):
