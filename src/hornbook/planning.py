@@ -1,0 +1,223 @@
+"""Will it fit, how long will it take: parameters, memory, disk and hours by arithmetic, before anything is allocated.
+
+No torch here, and nothing is measured here either: what is known of the data and of the machine is an argument.
+Memory is what the process holds at the worst moment, the start of the backward pass, when activations and the
+gradient of the logits exist together.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hornbook.config.sections import BytesTokenizerConfig, ExternalTokenizerConfig, MuonConfig
+from hornbook.run import RunConfig
+
+BYTES_VOCABULARY = 268  # 256 byte values and 12 specials
+FLOAT_BYTES = 4
+TOKEN_BYTES = 8
+PREFETCHED_BATCHES = 2
+"""Batches made ahead of the step that uses them."""
+
+PROCESS_BYTES = 330 * 2**20
+"""Python, torch, the tokenizer and the thread pools of a CPU training process that holds no tensor yet."""
+
+CHUNKED_LOSS_FROM, CHUNK_ROWS = 16_384, 1024
+"""From this vocabulary on, only the logits of this many positions exist at once (hornbook.nn.losses)."""
+
+STATED_FLOPS_PER_CORE = 40e9
+"""Training speed of a core nobody has measured: an unhurried laptop's."""
+
+REACHED_SHARE = 0.5
+"""Share of the measured matrix rate that training a small model reaches."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before a run; all may be absent.
+
+    Args:
+        vocab_size: of the prepared data's tokenizer.
+        train_tokens: tokens of the prepared training data.
+        tokens_per_second: as this very run measured it.
+        matmul_flops: matrix products a second this machine was measured to do, in the run's number format.
+        dtype: the number format auto would choose here: fp32, bf16 or fp16.
+        cores: processor cores.
+    """
+
+    vocab_size: int | None = None
+    train_tokens: int | None = None
+    tokens_per_second: float | None = None
+    matmul_flops: float | None = None
+    dtype: str | None = None
+    cores: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take. Sizes in bytes, keyed by part in reading order."""
+
+    recipe: str
+    arch: str
+    vocab_size: int
+    vocab_note: str
+    parameters: dict[str, int]
+    flops_per_token: int
+    dtype: str
+    training_memory: dict[str, int]
+    decoding_memory: dict[str, int]
+    disk: dict[str, int]
+    tokens: int
+    train_tokens: int | None
+    tokens_per_second: float
+    rate_note: str
+
+    @property
+    def num_parameters(self) -> int:
+        """All parameters."""
+        return sum(self.parameters.values())
+
+    @property
+    def epochs(self) -> float | None:
+        """How often the training data is read, None before it is prepared."""
+        return self.tokens / self.train_tokens if self.train_tokens else None
+
+    @property
+    def seconds(self) -> float:
+        """Time the optimizer steps take."""
+        return self.tokens / self.tokens_per_second
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything, totals included, for JSON."""
+        totals = {
+            "num_parameters": self.num_parameters,
+            "training_memory_bytes": sum(self.training_memory.values()),
+            "decoding_memory_bytes": sum(self.decoding_memory.values()),
+            "disk_bytes": sum(self.disk.values()),
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "hours": self.seconds / 3600,
+        }
+        return asdict(self) | totals
+
+
+def vocabulary(config: RunConfig, prepared: int | None = None) -> tuple[int, bool]:
+    """Return the vocabulary's size and whether it is exact; otherwise it is the most it may be.
+
+    Args:
+        config: the run.
+        prepared: size of the tokenizer the data was prepared with, if it was.
+    """
+    if config.model.vocab_size:
+        return config.model.vocab_size, True
+    if prepared:
+        return prepared, True
+    if isinstance(config.tokenizer, BytesTokenizerConfig):
+        return BYTES_VOCABULARY, True
+    if isinstance(config.tokenizer, ExternalTokenizerConfig):
+        return 0, False
+    return config.tokenizer.vocab_size, config.tokenizer.kind == "bpe"
+
+
+def make_plan(config: RunConfig, known: Known) -> Plan:
+    """Plan a run from its settings and what is known."""
+    vocab_size, exact = vocabulary(config, known.vocab_size)
+    model = config.model.with_vocabulary(vocab_size)
+    dtype = config.precision.dtype if config.precision.dtype != "auto" else known.dtype or "fp32"
+    planned = config.model_copy(update={"model": model})
+    rate, rate_note = training_rate(planned, known)
+    return Plan(
+        recipe=config.recipe,
+        arch=model.arch,
+        vocab_size=vocab_size,
+        vocab_note=_vocabulary_note(config, known, exact),
+        parameters=model.parameters(),
+        flops_per_token=model.training_flops_per_token(),
+        dtype=dtype,
+        training_memory=training_memory(planned, dtype),
+        decoding_memory=decoding_memory(planned),
+        disk=disk(planned),
+        tokens=config.training.steps * config.training.batch_tokens,
+        train_tokens=known.train_tokens,
+        tokens_per_second=rate,
+        rate_note=rate_note,
+    )
+
+
+def training_memory(config: RunConfig, dtype: str) -> dict[str, int]:
+    """Bytes a training process holds at its worst moment, by part; `dtype` is that of the matrix products."""
+    model, count = config.model, config.model.num_parameters()
+    micro_tokens = config.micro_batch_rows * model.context
+    compute_bytes = FLOAT_BYTES if dtype == "fp32" else 2
+    values = model.activation_values_per_token() * micro_tokens
+    return {
+        "process": PROCESS_BYTES,
+        "weights": FLOAT_BYTES * count,
+        # Autocast keeps one cast copy of every matrix for the length of a micro-batch.
+        "weights in the compute format": 0 if dtype == "fp32" else compute_bytes * model.matmul_parameters(),
+        "gradients": FLOAT_BYTES * count,
+        "optimizer": optimizer_bytes(config),
+        "activations": values * compute_bytes,
+        "logits": logits_bytes(model.vocab_size, micro_tokens, compute_bytes),
+        "batches": (1 + PREFETCHED_BATCHES) * config.training.batch_tokens * 2 * TOKEN_BYTES,
+    }
+
+
+def optimizer_bytes(config: RunConfig) -> int:
+    """Bytes of the optimizer's state: two moments a parameter with AdamW, one for the matrices Muon moves."""
+    parts = config.model.parameters()
+    matrices = sum(size for part, size in parts.items() if part in ("attention", "feed-forward"))
+    moments = 2 * sum(parts.values())
+    return FLOAT_BYTES * (moments - matrices if isinstance(config.optimizer, MuonConfig) else moments)
+
+
+def logits_bytes(vocab_size: int, tokens: int, compute_bytes: int) -> int:
+    """Bytes of the logits with their softmax and gradients while the loss is computed."""
+    if vocab_size >= CHUNKED_LOSS_FROM:
+        return vocab_size * min(tokens, CHUNK_ROWS) * (2 * FLOAT_BYTES + compute_bytes)
+    copies = FLOAT_BYTES if compute_bytes == FLOAT_BYTES else FLOAT_BYTES + compute_bytes
+    return vocab_size * tokens * (copies + 2 * FLOAT_BYTES)
+
+
+def decoding_memory(config: RunConfig) -> dict[str, int]:
+    """Bytes a process that talks holds, one row of a full context, by part."""
+    model = config.model
+    return {
+        "process": PROCESS_BYTES,
+        "weights": FLOAT_BYTES * model.num_parameters(),
+        "state": model.state_bytes_per_token(FLOAT_BYTES) * model.context,
+    }
+
+
+def disk(config: RunConfig) -> dict[str, int]:
+    """Bytes the run folder will hold, by part: checkpoints kept, the one being written, the finished model."""
+    weights = FLOAT_BYTES * config.model.num_parameters()
+    checkpoint = weights + optimizer_bytes(config)
+    kept = config.checkpoint.keep_last + 1  # the newest and the best
+    return {"checkpoints": kept * checkpoint, "checkpoint being written": checkpoint, "model": weights}
+
+
+def training_rate(config: RunConfig, known: Known) -> tuple[float, str]:
+    """Estimate tokens a second, and say what the estimate rests on."""
+    if known.tokens_per_second:
+        return known.tokens_per_second, "measured by this run"
+    flops = config.model.training_flops_per_token()
+    if known.matmul_flops:
+        share = round(100 * REACHED_SHARE)
+        note = f"{share} % of the {known.matmul_flops / 1e9:,.0f} GFLOP/s measured on this machine"
+        return REACHED_SHARE * known.matmul_flops / flops, note
+    note = (
+        f"stated, not measured: {STATED_FLOPS_PER_CORE / 1e9:.0f} GFLOP/s for each of {known.cores} cores; "
+        "hornbook doctor measures"
+    )
+    return STATED_FLOPS_PER_CORE * known.cores / flops, note
+
+
+def _vocabulary_note(config: RunConfig, known: Known, exact: bool) -> str:
+    if config.model.vocab_size:
+        return "set by model.vocab_size"
+    if known.vocab_size:
+        return "of the prepared data"
+    if exact:
+        return f"of a {config.tokenizer.kind} tokenizer"
+    if isinstance(config.tokenizer, ExternalTokenizerConfig):
+        return "unknown before hornbook prepare: everything that depends on it is left out"
+    return f"at most; the {config.tokenizer.kind} in the data decide (hornbook prepare)"
