@@ -1,0 +1,104 @@
+"""Code: trace variables, run loops, close brackets, predict what a little program prints.
+
+Programs are Python. The steps are what a debugger would show: the variables after each line that changes one.
+"""
+
+from random import Random
+
+from hornbook.data.builtin.problem import Draft, Task
+
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def trace(random: Random, difficulty: int) -> Draft:
+    """A few assignments, then print one variable."""
+    names = "abc"[: difficulty + 1]
+    values: dict[str, int] = {}
+    lines, states = [], []
+    for place in range(difficulty + 3):
+        target = names[place] if place < len(names) else random.choice(names)
+        if place < len(names) - 1:
+            source, change = "", random.randint(1, 9)
+            lines.append(f"{target} = {change}")
+            values[target] = change
+        else:
+            source, change = random.choice(sorted(values)), random.randint(1, 9)
+            sign = "+" if values[source] < change or random.random() < 0.6 else "-"
+            lines.append(f"{target} = {source} {sign} {change}")
+            values[target] = values[source] + change if sign == "+" else values[source] - change
+        states.append(" ".join(f"{name}={value}" for name, value in sorted(values.items())))
+    asked = random.choice(sorted(values))
+    return _program([*lines, f"print({asked})"], "\n".join(states), str(values[asked]))
+
+
+def loop(random: Random, difficulty: int) -> Draft:
+    """A number changed in every round of a loop."""
+    start, change = random.randint(0, 30 * difficulty), random.randint(2, 9)
+    rounds = random.randint(2, 2 + 2 * difficulty)
+    down = random.random() < 0.3 and start >= rounds * change
+    value, states = start, [f"x={start}"]
+    for round_number in range(rounds):
+        value = value - change if down else value + change
+        states.append(f"i={round_number} x={value}")
+    body = f"    x {'-' if down else '+'}= {change}"
+    lines = [f"x = {start}", f"for i in range({rounds}):", body, "print(x)"]
+    return _program(lines, "\n".join(states), str(value))
+
+
+def brackets(random: Random, difficulty: int) -> Draft:
+    """Close what is open, keeping the stack of open brackets after each symbol."""
+    symbols: list[str] = []
+    stack: list[str] = []
+    steps = []
+    length = random.randint(2 + difficulty, 4 + 2 * difficulty)
+    while len(symbols) < length or not stack:
+        if stack and (len(stack) > difficulty + 1 or random.random() < 0.4):
+            symbols.append(_PAIRS[stack.pop()])
+        else:
+            stack.append(random.choice("([{"))
+            symbols.append(stack[-1])
+        steps.append(f"{symbols[-1]} : {' '.join(stack) or 'none'}")
+    given, answer = " ".join(symbols), " ".join(_PAIRS[symbol] for symbol in reversed(stack))
+    wording = random.choice(("Close the brackets: {}", "What closes {} ?"))
+    return Draft(given, wording.format(given), "\n".join(steps), answer)
+
+
+def output(random: Random, difficulty: int) -> Draft:
+    """What a function call, a branch or an index prints."""
+    return random.choice((_call, _branch, _index))(random, difficulty)
+
+
+def _call(random: Random, difficulty: int) -> Draft:
+    """A function of one number, called once."""
+    factor, change = random.randint(2, 3 + 2 * difficulty), random.randint(1, 9)
+    value = random.randint(2, 9)
+    product, printed = value * factor, value * factor + change
+    lines = ["def f(x):", f"    return x * {factor} + {change}", f"print(f({value}))"]
+    return _program(lines, f"{value}*{factor}={product}\n{product}+{change}={printed}", str(printed))
+
+
+def _branch(random: Random, difficulty: int) -> Draft:
+    """Two numbers compared; one of two words is printed."""
+    value, limit = random.randint(1, 10**difficulty * 10 - 1), random.randint(1, 10**difficulty * 10 - 1)
+    words = random.sample(("red", "blue", "green", "black"), 2)
+    holds = value > limit
+    lines = [f"x = {value}", f"if x > {limit}:", f"    print('{words[0]}')", "else:", f"    print('{words[1]}')"]
+    return _program(lines, f"{value} > {limit} is {holds}", words[0 if holds else 1])
+
+
+def _index(random: Random, difficulty: int) -> Draft:
+    """One element of a list, counted from zero."""
+    numbers = random.sample(range(1, 10), 2 + difficulty)
+    place = random.randrange(len(numbers))
+    steps = [f"{at} is {number}" for at, number in enumerate(numbers[: place + 1])]
+    lines = [f"x = [{', '.join(str(number) for number in numbers)}]", f"print(x[{place}])"]
+    return _program(lines, "\n".join(steps), str(numbers[place]))
+
+
+def _program(lines: list[str], thinking: str, answer: str) -> Draft:
+    """Ask what a program prints; its text is its own canonical form."""
+    program = "\n".join(lines)
+    return Draft(program, f"{program}\nWhat is printed?", thinking, answer)
+
+
+TASKS: dict[str, Task] = {"trace": trace, "loop": loop, "brackets": brackets, "output": output}
