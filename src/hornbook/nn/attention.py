@@ -123,16 +123,31 @@ def _sdpa(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dr
 
 
 def _matmul(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """Two products around a softmax: holds (B, H, T, C) scores, and wins where they are small."""
+    """Two products around a softmax: holds the (B, H, T, C) scores, and wins where they are small.
+
+    The softmax reads and writes the compute dtype and works in float32 inside. The query heads of a group share
+    one product with their key head: they are laid one after the other along the query axis.
+    """
     B, H, T, K = queries.shape
     G, C = keys.shape[1], keys.shape[2]
+    q, k, v = queries.reshape(B * G, -1, K), keys.reshape(B * G, C, K), values.reshape(B * G, C, K)
     mask = causal_mask(queries, keys) if mask is None else mask
-    grouped = (queries * K**-0.5).reshape(B, G, -1, K)  # (B, G, H/G * T, K): a group's heads share one product
-    scores = (grouped @ keys.transpose(-2, -1)).view(B, H, T, C)
-    if mask is not None:
-        scores = scores.add_(mask)  # in place: the product's gradient does not read its result
-    weights = F.dropout(scores.softmax(-1), dropout)
-    return (weights.view(B, G, -1, C) @ values).view(B, H, T, K)
+    if mask is None:
+        scores = torch.bmm(q, k.transpose(1, 2)) * K**-0.5  # (B G, H/G T, C)
+    else:
+        # Adding the mask inside the product is a pass over the scores less, forward and backward.
+        scores = torch.baddbmm(_grouped(mask, B, G, H // G), q, k.transpose(1, 2), alpha=K**-0.5)
+    weights = scores.softmax(-1)
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    return torch.bmm(weights, v).view(B, H, T, K)
+
+
+def _grouped(mask: Tensor, rows: int, groups: int, heads: int) -> Tensor:
+    """Repeat a (T, C) or (B, 1, T, C) mask for scores of (B G, H/G T, C), leaving out axes that broadcasting adds."""
+    if mask.dim() == 2:
+        return mask.repeat(heads, 1)
+    return mask[:, :, None].expand(rows, groups, heads, -1, -1).reshape(rows * groups, -1, mask.shape[-1])
 
 
 PATHS: dict[str, Path] = {"sdpa": _sdpa, "matmul": _matmul}
