@@ -192,6 +192,17 @@ class Shard:
         bits = np.unpackbits(self._bits[first : (stop + 7) // 8], bitorder="little")
         return bits[start - first * 8 : stop - first * 8].astype(bool)
 
+    def tokens_at(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the ids at `positions`, of any shape."""
+        return np.asarray(self._tokens)[positions]
+
+    def learn_at(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether the tokens at `positions`, of any shape, are targets that count."""
+        if self._bits is None:
+            return np.ones(positions.shape, bool)
+        octets: NDArray[np.uint8] = np.asarray(self._bits)[positions >> 3]
+        return (octets >> (positions & 7).astype(np.uint8) & 1).astype(np.bool_)
+
 
 class ShardSet:
     """Shards read as one array of tokens. `parts` holds one set a source; positions count from 0 in each.
@@ -266,6 +277,30 @@ class ShardSet:
         """Return whether tokens `start` to `stop` are targets that count: (stop - start,) bool."""
         pieces = [shard.learn(*span) for shard, span in self._spans(start, stop)]
         return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, bool), *pieces])
+
+    def tokens_at(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the ids at `positions`, in their shape, whatever their order."""
+        found = np.empty(positions.shape, self.dtype)
+        for shard, here, inside in self._groups(positions):
+            found[here] = shard.tokens_at(inside)
+        return found
+
+    def learn_at(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether the tokens at `positions` are targets that count, in their shape."""
+        found = np.empty(positions.shape, bool)
+        for shard, here, inside in self._groups(positions):
+            found[here] = shard.learn_at(inside)
+        return found
+
+    def _groups(self, positions: NDArray[np.int64]) -> Iterator[tuple[Shard, Any, NDArray[np.int64]]]:
+        """Yield each shard that positions lie in, an index that selects those, and what they are in the shard."""
+        if len(self._shards) == 1:
+            yield self._shards[0], ..., positions
+            return
+        shard_of = np.searchsorted(self._starts, positions, side="right") - 1
+        for index in np.unique(shard_of).tolist():
+            here = shard_of == index
+            yield self._shards[index], here, positions[here] - self._starts[index]
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[Shard, tuple[int, int]]]:
         """Yield the shards that positions `start` to `stop` lie in, with their own positions."""
