@@ -1,0 +1,180 @@
+"""Builds every part of a run from its settings, in ten steps, and proves the result before it may train.
+
+Call it with the run's folder locked. What comes back is a `Run`: values and parts, no behaviour; the loop is in
+`training/loop.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hornbook.data.loader import Loader
+from hornbook.data.prepare import PreparedData, prepare
+from hornbook.device import pick_device
+from hornbook.errors import CheckpointError
+from hornbook.models.build import build_model
+from hornbook.models.contract import LanguageModel
+from hornbook.nn.attention import use_attention
+from hornbook.proofs.health import prove_start
+from hornbook.proofs.model import prove_model
+from hornbook.proofs.proof import require
+from hornbook.proofs.tokenizer import prove_template, prove_tokenizer
+from hornbook.run import RunConfig, load_run, save_run
+from hornbook.runlog.paths import RunFolder
+from hornbook.storage.receipt import compare_receipts, make_receipt, write_receipt
+from hornbook.training.checkpoint import Checkpoint, Saver, find_newest
+from hornbook.training.choices import Choices, choose
+from hornbook.training.identity import check_same_run
+from hornbook.training.optimizers import build_optimizers
+from hornbook.training.precision import DTYPES, LossScale, Precision
+from hornbook.training.randomness import derive
+from hornbook.training.step import Stepper
+from hornbook.training.stopping import Patience
+
+
+@dataclass
+class Run:
+    """The parts of a run, and the few counters that move while it trains."""
+
+    config: RunConfig
+    folder: RunFolder
+    prepared: PreparedData
+    loader: Loader
+    model: LanguageModel
+    stepper: Stepper
+    precision: Precision
+    choices: Choices
+    saver: Saver
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped_in_a_row: int = 0
+    val_loss: float | None = None
+    judged: bool = False
+    patience: Patience = field(default_factory=Patience)
+
+    def state(self) -> dict[str, Any]:
+        """Return the counters a checkpoint keeps; everything else is a function of the step."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "val_loss": self.val_loss,
+            "judged": self.judged,
+            "patience": self.patience.to_dict(),
+        }
+
+
+def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], None]) -> Run:
+    """Build the run of `config`, continuing what its folder holds.
+
+    Args:
+        config: every setting.
+        accept_changes: go on although settings differ from those the run was started with.
+        tell: receives warnings and what is being prepared, one sentence at a time.
+
+    Raises:
+        CheckpointError: if the folder holds another run, or nothing in it is whole.
+        ProofError: if the model, the tokenizer or the template fails a proof.
+    """
+    # 1. The folder, and whether these are the settings it was begun with.
+    folder = RunFolder(Path(config.folder))
+    _meet_the_past(folder, config, accept_changes=accept_changes, tell=tell)
+
+    # 2. The data: rows of tokens, the tokenizer that made them, and what to learn of each.
+    prepared = prepare(config, report=tell)
+    loader = Loader(prepared, config)
+
+    # 3. The model's size, now that the vocabulary is known.
+    model_config = config.model.with_vocabulary(prepared.tokenizer.vocab_size)
+
+    # 4. The machine, and what it does best, measured once and kept with the run.
+    device = pick_device(config.training.device)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    choices = choose(config, model_config, device, recorded=folder.choices)
+    precision = Precision(device, DTYPES[choices.dtype])
+
+    # 5. The model: fresh weights are a function of the seed.
+    model = build_model(model_config, seed=derive(config.training.seed, "weights")).to(device)
+    use_attention(model, choices.attention)
+
+    # 6. The optimizers, and the step that uses them.
+    optimizers = build_optimizers(model, config.optimizer, matrix_dtype=precision.matrix_dtype)
+    stepper = Stepper(
+        model=model,
+        optimizers=optimizers,
+        precision=precision,
+        loss_scale=LossScale(precision),
+        schedule=config.schedule,
+        steps=config.training.steps,
+        seed=config.training.seed,
+        clip_norm=config.training.clip_norm,
+        micro_batch_rows=config.micro_batch_rows,
+    )
+
+    # 7. The proofs: no future, no neighbour, no lost text, a stop token that is learnt.
+    subject = f"{type(model).__name__} on {device} in {choices.dtype}"
+    require(prove_model(model, device=device, dtype=precision.dtype), subject=subject)
+    require(prove_tokenizer(prepared.tokenizer), subject="the tokenizer")
+    require(prove_template(prepared.template, prepared.tokenizer), subject=f"template {prepared.template}")
+
+    # 8. The past: the newest whole checkpoint, if there is one.
+    saver = Saver(folder, prepared.tokenizer, prepared.template, config.checkpoint.keep_last)
+    run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver)
+    checkpoint = find_newest(folder, warn=tell)
+    if checkpoint is None:
+        require(prove_start(model, loader.batch(0).to(device), precision.autocast), subject=subject)
+    else:
+        _continue_from(checkpoint, run)
+
+    # 9. The receipt: what this run is made of, compared with what it was made of.
+    receipt = make_receipt(
+        config=config.model_dump(mode="json"),
+        data=prepared.hash,
+        tokenizer=prepared.tokenizer.hash,
+        device=device,
+    )
+    if folder.receipt.exists():
+        for warning in compare_receipts(folder.receipt, receipt):
+            tell(warning)
+
+    # 10. The settings, kept beside the run for whoever continues it.
+    else:
+        write_receipt(folder.receipt, receipt)
+    save_run(config, folder.config)
+    return run
+
+
+def _meet_the_past(
+    folder: RunFolder, config: RunConfig, *, accept_changes: bool, tell: Callable[[str], None]
+) -> None:
+    """Compare the settings with those in the folder, if it holds a run."""
+    if not folder.config.exists():
+        return
+    saved = load_run(folder.config)
+    for difference in check_same_run(
+        saved.model_dump(mode="json"),
+        config.model_dump(mode="json"),
+        where=str(folder.root),
+        accept=accept_changes,
+    ):
+        tell(f"Accepted: {difference}.")
+
+
+def _continue_from(checkpoint: Checkpoint, run: Run) -> None:
+    """Put weights, optimizer state and counters of `checkpoint` into `run`."""
+    run.stepper.load_optimizer_tensors(checkpoint.load(run.model))
+    state = checkpoint.state
+    try:
+        run.step, run.seconds = int(state["step"]), float(state["seconds"])
+        run.skipped_in_a_row, run.val_loss = int(state["skipped_in_a_row"]), state["val_loss"]
+        run.judged, run.patience = bool(state["judged"]), Patience(**state["patience"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{checkpoint.path / 'state.json'} is incomplete: {error}.",
+            fix="delete this checkpoint to continue from the one before it.",
+        ) from None

@@ -1,0 +1,198 @@
+"""The one loop: step, judge, save, stop. Pretraining, instruction data and tuning are all this.
+
+What the loop does at step N is a function of the settings and N. A run that is killed at any moment and continued
+therefore ends with the same weights and the same events as one that was left alone. Two orders matter for that:
+the events of a step reach the disk before a checkpoint of that step, and the last weights are saved before they are
+judged, because judging takes time and memory of its own and may fail.
+"""
+
+import time
+from collections.abc import Callable
+
+from hornbook.data.loader import prefetch, validation_batches
+from hornbook.errors import CheckpointError
+from hornbook.evaluation.perplexity import score
+from hornbook.inference.generate import SamplingSettings
+from hornbook.inference.speak import Speaker
+from hornbook.runlog.events import Checkpoint, Event, Finished, Sample, Validation, Warning
+from hornbook.runlog.reader import read_events
+from hornbook.runlog.writer import EventWriter
+from hornbook.storage.artifact import Artifact
+from hornbook.training.assemble import Run
+from hornbook.training.checkpoint import publish_model, saved_steps
+from hornbook.training.logbook import Logbook
+from hornbook.training.metrics import Speedometer
+from hornbook.training.randomness import derive
+from hornbook.training.stopping import StopSignals
+
+
+def train(run: Run, tell: Callable[[Event], None]) -> str:
+    """Train `run` to its end or to a signal, telling every event as it happens.
+
+    Returns:
+        Why it stopped: "steps", "patience" or "minutes", and then the model is published; or the name of a
+        signal, and then the same command continues the run.
+
+    Raises:
+        CheckpointError: if the last state could not be saved.
+        HornbookError: if the gradient stays not finite.
+    """
+    config = run.config
+    log = open_logbook(run, tell)
+    last_save = time.monotonic()
+    with StopSignals() as signals:
+        if run.step and not run.judged:
+            judge(run, log)
+            save(run, log, must=True)
+        reason = reason_to_end(run)
+        if reason is None:
+            for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
+                report = run.stepper.step(batch, run.step)
+                run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
+                log.add(run.step, report)
+                if reason_to_end(run):
+                    save(run, log, must=True)
+                improved = judge(run, log)
+                reason = reason_to_end(run)
+                stop = reason or signals.received
+                minutes = (time.monotonic() - last_save) / 60
+                if stop or improved or save_is_due(run, minutes):
+                    save(run, log, must=bool(stop))
+                    last_save = time.monotonic()
+                if stop or run.step % config.logging.every_steps == 0:
+                    run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+                    log.progress(run.step)
+                    log.flush()
+                if stop:
+                    break
+        if reason:
+            finish(run, log, reason)
+    log.session("ended" if reason else "interrupted", step=run.step)
+    log.flush()
+    log.writer.close()
+    return reason or str(signals.received)
+
+
+def reason_to_end(run: Run) -> str | None:
+    """Say why the run is complete, if it is. Derived, never stored: a later command may allow more."""
+    training = run.config.training
+    if run.step >= training.steps:
+        return "steps"
+    if training.patience is not None and run.patience.worse_in_a_row >= training.patience:
+        return "patience"
+    if training.max_minutes is not None and run.seconds >= training.max_minutes * 60:
+        return "minutes"
+    return None
+
+
+def save_is_due(run: Run, minutes: float) -> bool:
+    """Say whether to save now, `minutes` after the last save; time counts too, or frequent kills would undo all."""
+    every = run.config.checkpoint
+    return run.step % every.every_steps == 0 or (
+        every.every_minutes is not None and minutes >= every.every_minutes
+    )
+
+
+def judge(run: Run, log: Logbook) -> bool:
+    """Validate and write samples if this step is due for them; return whether validation was the best so far."""
+    config, last = run.config, reason_to_end(run) is not None
+    improved = False
+    if last or run.step % config.evaluation.every_steps == 0:
+        improved = validate(run, log)
+    if config.sampling.every_steps and (last or run.step % config.sampling.every_steps == 0):
+        write_samples(run, log)
+    run.judged = True
+    return improved
+
+
+def validate(run: Run, log: Logbook) -> bool:
+    """Score the fixed validation set; return whether it is the best so far."""
+    start = time.monotonic()
+    batches = validation_batches(run.prepared, run.config, rows=run.config.micro_batch_rows)
+    result = score(run.model, batches, token_bytes=run.prepared.tokenizer.token_bytes(), precision=run.precision)
+    best = run.patience.update(result.loss, step=run.step, min_improvement=run.config.training.min_improvement)
+    run.val_loss = result.loss
+    log.event(
+        Validation(
+            step=run.step,
+            loss=result.loss,
+            perplexity=result.perplexity,
+            bits_per_byte=result.bits_per_byte,
+            accuracy=result.accuracy,
+            targets=result.targets,
+            best=best,
+            seconds=time.monotonic() - start,
+        )
+    )
+    return best
+
+
+def write_samples(run: Run, log: Logbook) -> None:
+    """Let the model continue the prompts of the settings; the same weights always write the same."""
+    artifact = Artifact(run.model, run.prepared.tokenizer, run.prepared.template, {}, run.folder.model)
+    settings = SamplingSettings.from_config(
+        run.config.sampling, seed=derive(run.config.training.seed, "samples", run.step) % 2**31
+    )
+    for prompt in run.config.sampling.prompts:
+        spoken = Speaker(artifact).complete(prompt, settings=settings, max_tokens=run.config.sampling.max_tokens)
+        log.event(Sample(step=run.step, prompt=prompt, text=spoken.text))
+
+
+def save(run: Run, log: Logbook, *, must: bool) -> None:
+    """Save a checkpoint. A full disk is a warning and the run goes on, unless it `must` be saved now.
+
+    Raises:
+        CheckpointError: if it must be saved and cannot be.
+    """
+    run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+    log.flush()
+    start = time.monotonic()
+    try:
+        size = run.saver.save(run.model, run.stepper.optimizer_tensors(), run.state())
+    except OSError as error:
+        if must:
+            raise CheckpointError(
+                f"Step {run.step} of {run.folder.root} could not be saved: {error}.",
+                fix="free the disk and give the same command again; it continues from the newest checkpoint.",
+            ) from None
+        log.event(Warning(step=run.step, message=f"Checkpoint not saved, trying again at the next: {error}."))
+        return
+    path = run.folder.checkpoint(run.step).relative_to(run.folder.root).as_posix()
+    log.event(Checkpoint(step=run.step, path=path, bytes=size, seconds=time.monotonic() - start))
+
+
+def finish(run: Run, log: Logbook, reason: str) -> None:
+    """Publish the model and say so; once only, however often the command is given."""
+    best, steps = run.patience.best_step, saved_steps(run.folder)
+    wanted = best if run.config.checkpoint.final == "best" and best is not None else run.step
+    if wanted not in steps:
+        log.event(Warning(step=run.step, message=f"The checkpoint of step {wanted} is gone; using the last one."))
+        wanted = steps[-1]
+    said = any(isinstance(event, Finished) and event.step == run.step for event in read_events(run.folder.events))
+    if said and run.folder.model.exists():
+        return
+    publish_model(run.folder, wanted)
+    if not said:
+        finished = Finished(step=run.step, reason=reason, best_step=best, best_loss=run.patience.best_loss)
+        log.event(finished)
+        log.flush()
+
+
+def open_logbook(run: Run, tell: Callable[[Event], None]) -> Logbook:
+    """Open the events of `run`, note that this session begins, and start the clock."""
+    speed = Speedometer(
+        flops_per_token=run.model.config.training_flops_per_token(),
+        peak_rate=run.choices.peak_rate,
+        seconds=run.seconds,
+    )
+    log = Logbook(
+        EventWriter(run.folder.events, step=run.step, judged=run.judged),
+        tell=tell,
+        speed=speed,
+        batch_tokens=run.config.training.batch_tokens,
+        last_step=run.config.training.steps,
+        device=run.precision.device,
+    )
+    log.session("resumed" if run.step else "started", step=run.step, details=run.choices.to_dict())
+    log.flush()
+    return log
