@@ -27,7 +27,7 @@ class EventWriter:
         content = "".join(map(to_line, kept)).encode()
         beside = path.with_name(f".partial-{path.name}")
         beside.write_bytes(content)
-        os.replace(beside, path)
+        beside.replace(path)
         self._descriptor = os.open(path, os.O_WRONLY)
         self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
 
@@ -45,7 +45,8 @@ class EventWriter:
             return
         data = "".join(map(to_line, self._waiting)).encode()
         try:
-            written = os.pwrite(self._descriptor, data, self._size)
+            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            written = os.write(self._descriptor, data)
             if written < len(data):
                 raise OSError(f"only {written} of {len(data)} bytes of events could be written")
         except OSError:

@@ -1,12 +1,13 @@
 """Files that are whole or absent: write beside, flush to disk, rename; and a lock on a folder.
 
-Standard library only; every file-system call goes through `os`, so that a test can stop the process before each one.
+Standard library only; every file-system call ends in `os`, so that a test can stop the process before each one.
 A crash at any point leaves the old file or the new one, and at worst a leftover whose name starts with PARTIAL.
 """
 
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -27,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside.replace(path)
     fsync_folder(path.parent)
 
 
@@ -61,7 +62,7 @@ def publish(partial: Path, final: Path) -> None:
         for name in names:
             fsync_file(Path(folder) / name)
         fsync_folder(Path(folder))
-    os.rename(partial, final)
+    partial.rename(final)
     fsync_folder(final.parent)
 
 
@@ -70,7 +71,7 @@ def retire(folder: Path) -> None:
     away = folder.with_name(f"{PARTIAL}old-{folder.name}")
     if away.exists():
         shutil.rmtree(away)
-    os.rename(folder, away)
+    folder.rename(away)
     shutil.rmtree(away)
 
 
@@ -128,7 +129,8 @@ class FolderLock:
                 fix="wait for it or stop it, or choose another folder.",
             )
         os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, f"pid {os.getpid()} on {socket.gethostname()} ({self.what})".encode(), 0)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        os.write(self.descriptor, f"pid {os.getpid()} on {socket.gethostname()} ({self.what})".encode())
         return self
 
     def __exit__(
@@ -137,7 +139,7 @@ class FolderLock:
         os.close(self.descriptor)
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _try_lock(descriptor: int) -> bool:

@@ -23,7 +23,7 @@ def orthogonalise(matrices: Tensor, *, iterations: int, dtype: torch.dtype) -> T
     """
     a, b, c = QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     # The iteration converges for spectral norms up to 1; the Frobenius norm bounds them. 1.02 allows for bf16.
     x = (x / (x.norm(dim=(-2, -1), keepdim=True) * 1.02 + 1e-7)).to(dtype)
     for _ in range(iterations):
