@@ -12,10 +12,11 @@ Importing this costs nothing: each name is found when it is first used.
 
 import sys
 
-if sys.version_info < (3, 11):  # this file alone must parse and speak on older Pythons
+# This file alone must parse and speak on older Pythons: no f-strings, no newer annotations.
+if sys.version_info < (3, 11):  # noqa: UP036
     raise SystemExit(
-        "error: Hornbook needs Python 3.11 or newer; this is Python %d.%d.\n"
-        "fix: install a newer Python and make the environment with it: python3.11 -m venv .venv" % sys.version_info[:2]
+        "error: Hornbook needs Python 3.11 or newer; this is Python %d.%d.\n"  # noqa: UP031
+        "fix: make the environment with a newer Python: python3.11 -m venv .venv" % sys.version_info[:2]
     )
 
 __version__ = "0.1.0"
@@ -42,7 +43,7 @@ __all__ = ["__version__", *sorted(FUNCTIONS)]
 def __getattr__(name: str) -> object:
     """Find a function on its first use (PEP 562)."""
     if name not in FUNCTIONS:
-        raise AttributeError("module 'hornbook' has no attribute %r" % name)
+        raise AttributeError("module 'hornbook' has no attribute '" + name + "'")
     from importlib import import_module
 
     return getattr(import_module(FUNCTIONS[name]), name)

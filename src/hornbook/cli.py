@@ -8,8 +8,8 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import typer
 
@@ -23,14 +23,16 @@ from hornbook.commands import (
     prepare,
     recipes,
     tokenizer,
+    train,
 )
 from hornbook.errors import HornbookError, SettingsError
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "recipes": recipes.command,
     "plan": plan.command,
     "prepare": prepare.command,
     "tokenizer": tokenizer.command,
+    "train": train.command,
     "generate": generate.command,
     "evaluate": evaluate.command,
     "inspect": inspect.command,
@@ -121,7 +123,7 @@ def _tell(error: Exception) -> int:
         return FAILURE
     if isinstance(error, MemoryError):
         _two_lines(
-            "There is not enough memory.", "see `hornbook plan RECIPE`, then lower training.micro_batch_rows."
+            "There is not enough memory.", "see hornbook plan RECIPE, then lower training.micro_batch_rows."
         )
         return FAILURE
     kind, text = type(error).__name__, " ".join(str(error).split())

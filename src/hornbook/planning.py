@@ -1,4 +1,4 @@
-"""Will it fit, how long will it take: parameters, memory, disk and hours by arithmetic, before anything is allocated.
+"""Will it fit, how long will it take: parameters, memory, disk, hours, all before anything is allocated.
 
 No torch here, and nothing is measured here either: what is known of the data and of the machine is an argument.
 Memory is what the process holds at the worst moment, the start of the backward pass, when activations and the

@@ -5,7 +5,6 @@ This is where a reader starts. A `RunConfig` is made once, from a recipe and ove
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from hornbook.config.sources import gather
 from hornbook.errors import CheckpointError, ConfigError
 from hornbook.models.catalog import AnyModelConfig
 from hornbook.models.llama.config import LlamaConfig
+from hornbook.storage.atomic import write_text
 
 
 class RunConfig(Section):
@@ -82,9 +82,6 @@ class RunConfig(Section):
                 f"training.micro_batch_rows = {self.micro_batch_rows} does not divide the "
                 f"{self.batch_rows} rows of a step (training.batch_tokens / model.context)"
             )
-        warmup = self.schedule.warmup_steps
-        if warmup > self.training.steps:
-            raise ValueError(f"schedule.warmup_steps = {warmup} exceeds training.steps = {self.training.steps}")
         if self.data.path and self.data.sources:
             raise ValueError("data.path and data.sources are both set; give one of them")
         return self
@@ -123,12 +120,7 @@ def require_data(config: RunConfig) -> None:
 def save_run(config: RunConfig, path: Path) -> None:
     """Write every setting, defaults included, as JSON; a crash leaves the old file or the new one, whole."""
     content = {"format": CONFIG_FORMAT, "settings": config.model_dump(mode="json")}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_run(path: Path) -> RunConfig:

@@ -61,7 +61,7 @@ def parse_bytes(text: str) -> int:
 
 def parse_seconds(text: str) -> float:
     """'3h05m' -> 11100.0. Raises ConfigError if `text` is no duration."""
-    parts = re.findall(r"([0-9.]+)([smhd])", text.replace(" ", "").lower())
+    parts = re.findall(r"([0-9]+\.?[0-9]*)([smhd])", text.replace(" ", "").lower())
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", "").lower():
         raise ConfigError(f"'{text}' is not a duration.", fix="write it like 90s, 15m or 3h05m.")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

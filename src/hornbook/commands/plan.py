@@ -50,8 +50,8 @@ def measured_rate(config: "RunConfig") -> float | None:
 def command(recipe: Recipe, settings: Settings = None, json: AsJson = False) -> None:
     """Say what a run will take.
 
-    Parameters, memory, disk, tokens and hours, by arithmetic: nothing is allocated and nothing is read but settings
-    and what earlier runs measured.
+    Parameters, memory, disk, tokens and hours, by arithmetic: nothing is allocated, and nothing is read but
+    settings and what earlier runs measured.
     """
     made = plan(recipe, settings or ())
     if json:

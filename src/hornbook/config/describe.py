@@ -19,6 +19,16 @@ REQUIRED = object()
 _PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false", NoneType: "none"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
+_PREAMBLE = """# Settings
+
+Written by `scripts/write_reference.py` from the settings themselves; edit those, not this page.
+
+A setting comes from the recipe, then from the environment (`HORNBOOK_TRAINING__STEPS=200`), then from the command
+line (`training.steps=200`); the last one said wins. Tables are merged setting by setting, except that choosing
+another kind (`optimizer.name`, `model.arch`, `tokenizer.kind`, `schedule.name`) drops what earlier places said about
+that section. Values are written as in TOML; text needs quotes only where it would read as something else. Whole
+numbers may be written `64k` or `1.5M`, sizes in bytes `16 MiB`; `none` unsets what may be unset."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -71,7 +81,7 @@ def value_text(value: Any) -> str:
 
 
 def kinds(field: FieldInfo) -> dict[str, type[BaseModel]]:
-    """Return the classes a section may have by the value of its tag; one under "" without a tag; {} for a value."""
+    """Return the classes a section may have, by the value of its tag; without a tag under ""; none for a value."""
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
         return {"": field.annotation}
     if not isinstance(field.discriminator, str):
@@ -98,17 +108,7 @@ def tags(tree: type[BaseModel]) -> dict[str, tuple[str, str]]:
 
 def reference_page(tree: type[BaseModel]) -> str:
     """Write the settings reference as Markdown: one table a section, one a kind where there are several."""
-    lines = [
-        "# Settings",
-        "",
-        "Written by `scripts/write_reference.py` from the settings themselves; edit those, not this page.",
-        "",
-        "A setting comes from the recipe, then from the environment (`HORNBOOK_TRAINING__STEPS=200`), then from the",
-        "command line (`training.steps=200`); the last one said wins. Tables are merged setting by setting, except",
-        "that choosing another kind (`optimizer.name`, `model.arch`, `tokenizer.kind`, `schedule.name`) drops what",
-        "earlier places said about that section. Whole numbers may be written `64k` or `1.5M`, sizes in bytes",
-        "`16 MiB`; `none` unsets what may be unset.",
-    ]
+    lines = [_PREAMBLE]
     for name, field in tree.model_fields.items():
         branches = kinds(field)
         if not branches:

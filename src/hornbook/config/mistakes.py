@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hornbook.config.describe import Setting
+from hornbook.config.describe import REQUIRED, Setting
 from hornbook.errors import ConfigError
 
 FOREIGN = {
@@ -27,6 +27,11 @@ FOREIGN = {
 }
 """What other projects call our settings."""
 
+MOST_GUESSES = 4
+
+TAGS = ("name", "arch", "kind")
+"""Settings that choose the kind of their section."""
+
 
 def explain_unknown(name: str, origin: str, known: Sequence[Setting], every: Sequence[Setting]) -> ConfigError:
     """Explain a name that is no setting of the kinds chosen.
@@ -43,22 +48,20 @@ def explain_unknown(name: str, origin: str, known: Sequence[Setting], every: Seq
     if name in sections:
         inside = [known_name for known_name in names if known_name.startswith(f"{name}.")]
         return ConfigError(f"{name} ({origin}): this is a section, not a setting.", fix=f"set {_or(inside)}.")
-    others = [setting.kind for setting in every if setting.name == name and setting.kind]
+    section = _section(name)
+    others = [setting.kind for setting in every if setting.name == name]
     if others:
-        tag = next(
-            one for one in names if one in (f"{_section(name)}.{word}" for word in ("name", "arch", "kind"))
-        )
+        tag = next(one for one in names if _section(one) == section and _leaf(one) in TAGS)
         return ConfigError(
-            f"{name} ({origin}): not a setting of the chosen {_section(name)}.",
+            f"{name} ({origin}): not a setting of the chosen {section}.",
             fix=f"it belongs to {tag}={_or(others)}: add that, or leave {name} out.",
         )
     guesses = _guesses(name, names)
     if guesses:
         return ConfigError(problem, fix=f"did you mean {_or(guesses)}?")
-    inside = [one for one in names if _section(one) == _section(name)]
-    return ConfigError(
-        problem, fix=f"known are {', '.join(inside)}." if inside else f"sections: {', '.join(sections)}."
-    )
+    inside = [one for one in names if _section(one) == section]
+    known_here = f"known are {', '.join(inside)}." if inside else f"the sections are {', '.join(sections)}."
+    return ConfigError(problem, fix=known_here)
 
 
 def explain_invalid(
@@ -73,7 +76,7 @@ def explain_invalid(
         if first["type"] == "value_error":
             yield _disagreement(str(first["ctx"]["error"]))
             continue
-        setting = known.get(name)
+        setting = known.get(name.partition("[")[0])
         where = next((origins[start] for start in _starts(name) if start in origins), "not set")
         yield ConfigError(f"{name} ({where}): {_complaint(details)}.", fix=_way_out(name, first, setting))
 
@@ -103,10 +106,12 @@ def _way_out(name: str, detail: Any, setting: Setting | None) -> str:
         return _choose(detail["ctx"]["tag"], choices)
     if setting is None:
         return f"see {name} in docs/reference/settings.md."
+    if detail["type"] == "missing":
+        return f"add {name}=VALUE: {setting.type_text}. {setting.help}".rstrip()
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
         return _choose(detail["input"], setting.type_text.removesuffix(" or none").split(", "))
-    default = "" if detail["type"] == "missing" else f"; the default is {setting.default_text}"
-    return f"write {name}=VALUE with a value that is {setting.type_text}{default}. {setting.help}".rstrip()
+    default = "" if setting.default is REQUIRED else f"; the default is {setting.default_text}"
+    return f"{setting.name} takes {setting.type_text}{default}. {setting.help}".rstrip()
 
 
 def _choose(wrong: Any, choices: list[str]) -> str:
@@ -117,24 +122,22 @@ def _choose(wrong: Any, choices: list[str]) -> str:
 
 def _guesses(name: str, names: list[str]) -> list[str]:
     """Guess what was meant: another project's word, the same word elsewhere, a near spelling here or anywhere."""
-    section, leaf = _section(name), name.rpartition(".")[2]
+    section, leaf = _section(name), _leaf(name)
     if leaf in FOREIGN:
         return [FOREIGN[leaf]]
     by_leaf: dict[str, list[str]] = {}
     for known in names:
-        by_leaf.setdefault(known.rpartition(".")[2], []).append(known)
-    near_here = get_close_matches(leaf, [one.rpartition(".")[2] for one in names if _section(one) == section], n=1)
+        by_leaf.setdefault(_leaf(known), []).append(known)
+    if leaf in by_leaf and len(by_leaf[leaf]) <= MOST_GUESSES:
+        return by_leaf[leaf]
+    near_here = get_close_matches(leaf, [_leaf(one) for one in names if _section(one) == section], n=1)
     if near_here:
         return [f"{section}.{near_here[0]}"]
     near_whole = get_close_matches(name, names, n=1, cutoff=0.85)
     if near_whole:
         return near_whole
-    near_leaf = [leaf] if leaf in by_leaf else get_close_matches(leaf, list(by_leaf), n=1, cutoff=0.75)
-    # The likeliest section first: one misspelt, then the order of the reference page.
-    found = by_leaf[near_leaf[0]] if near_leaf else []
-    return sorted(found, key=lambda known: _section(known) not in get_close_matches(section, [_section(known)]))[
-        :3
-    ]
+    near_leaf = get_close_matches(leaf, list(by_leaf), n=1, cutoff=0.75)
+    return by_leaf[near_leaf[0]][:MOST_GUESSES] if near_leaf else []
 
 
 def _dotted(detail: Any, known: Mapping[str, Setting]) -> str:
@@ -161,6 +164,10 @@ def _starts(name: str) -> Iterator[str]:
 
 def _section(name: str) -> str:
     return name.rpartition(".")[0]
+
+
+def _leaf(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _or(names: list[str]) -> str:

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from hornbook.config.describe import Setting, kinds, list_settings, tags
@@ -65,7 +66,7 @@ def gather(
         SettingsError: with every problem found.
         ConfigError: if the recipe cannot be read at all.
     """
-    name, recipe_layer = read_recipe(recipe)
+    recipe_name, recipe_layer = read_recipe(recipe)
     problems: list[ConfigError] = []
     layers = [
         recipe_layer,
@@ -84,7 +85,7 @@ def gather(
         else:
             accepted[path] = _read_as(setting, value)
     origins = {".".join(path): value.origin for path, value in accepted.items()}
-    made = _validate(tree, nest(accepted, tags(tree)) | {"recipe": name}, known, origins, problems)
+    made = _validate(tree, nest(accepted, tags(tree)) | {"recipe": recipe_name}, known, origins, problems)
     if problems or made is None:
         raise SettingsError(problems)
     return made, origins
@@ -280,8 +281,6 @@ def _read_toml(text: str) -> Any:
 
 
 def _read_yaml(text: str) -> Any:
-    import yaml  # only recipes in YAML pay for it
-
     try:
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
