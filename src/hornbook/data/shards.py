@@ -298,7 +298,7 @@ class ShardSet:
             yield self._shards[0], ..., positions
             return
         shard_of = np.searchsorted(self._starts, positions, side="right") - 1
-        for index in np.unique(shard_of).tolist():
+        for index in np.flatnonzero(np.bincount(shard_of.ravel())).tolist():
             here = shard_of == index
             yield self._shards[index], here, positions[here] - self._starts[index]
 
