@@ -82,6 +82,13 @@ def turn(place: int, weights: Sequence[int]) -> tuple[int, int]:
     return first, place
 
 
+def locate(number: int, rows: Sequence[int]) -> tuple[int, int]:
+    """Find a row counted over all sources, of which each has rows[source]: (source, row of it)."""
+    ends = list(accumulate(rows))
+    source = bisect_right(ends, number)
+    return source, number - (ends[source] - rows[source])
+
+
 def whole_weights(weights: Sequence[float]) -> tuple[int, ...]:
     """Turn weights into whole numbers of exactly the proportions written: (0.1, 2) gives (1, 20)."""
     exact = [Fraction(str(weight)) for weight in weights]
@@ -127,7 +134,7 @@ class Order:
         if self.weights is None:
             total = sum(self.rows)
             epoch, position = divmod(number, total)
-            source, row = self.locate(permute(position, total, scramble(self.seed, _ROWS, epoch)))
+            source, row = locate(permute(position, total, scramble(self.seed, _ROWS, epoch)), self.rows)
             return Sample(source, epoch, row)
         block, position = divmod(number, BLOCK)
         place = block * BLOCK + permute(position, BLOCK, scramble(self.seed, _MIXTURE, block))
@@ -135,9 +142,3 @@ class Order:
         epoch, position = divmod(before, self.rows[source])
         key = scramble(self.seed, _ROWS, epoch, source)
         return Sample(source, epoch, permute(position, self.rows[source], key))
-
-    def locate(self, row: int) -> tuple[int, int]:
-        """Find a row counted over all sources: (source, row of it)."""
-        ends = list(accumulate(self.rows))
-        source = bisect_right(ends, row)
-        return source, row - (ends[source] - self.rows[source])
