@@ -1,6 +1,6 @@
 """Code: trace variables, run loops, close brackets, predict what a little program prints.
 
-Programs are Python. The steps are what a debugger would show: the variables after each line that changes one.
+Programs are Python. The steps follow the machine: one line for every statement it carries out.
 """
 
 from random import Random
@@ -11,38 +11,34 @@ _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 def trace(random: Random, difficulty: int) -> Draft:
-    """A few assignments, then print one variable."""
+    """A few assignments, then print one variable. The steps put values in place of names, line by line."""
     names = "abc"[: difficulty + 1]
-    values: dict[str, int] = {}
-    lines, states = [], []
-    for place in range(difficulty + 3):
+    values = {names[0]: random.randint(1, 9)}
+    lines, steps = [f"{names[0]} = {values[names[0]]}"], [f"{names[0]}={values[names[0]]}"]
+    for place in range(1, difficulty + 3):
         target = names[place] if place < len(names) else random.choice(names)
-        if place < len(names) - 1:
-            source, change = "", random.randint(1, 9)
-            lines.append(f"{target} = {change}")
-            values[target] = change
-        else:
-            source, change = random.choice(sorted(values)), random.randint(1, 9)
-            sign = "+" if values[source] < change or random.random() < 0.6 else "-"
-            lines.append(f"{target} = {source} {sign} {change}")
-            values[target] = values[source] + change if sign == "+" else values[source] - change
-        states.append(" ".join(f"{name}={value}" for name, value in sorted(values.items())))
+        source, change = random.choice(sorted(values)), random.randint(1, 9)
+        before = values[source]
+        sign = "-" if before >= change and random.random() < 0.4 else "+"
+        values[target] = before - change if sign == "-" else before + change
+        lines.append(f"{target} = {source} {sign} {change}")
+        steps.append(f"{target}={before}{sign}{change}={values[target]}")
     asked = random.choice(sorted(values))
-    return _program([*lines, f"print({asked})"], "\n".join(states), str(values[asked]))
+    return _program([*lines, f"print({asked})"], "\n".join(steps), str(values[asked]))
 
 
 def loop(random: Random, difficulty: int) -> Draft:
     """A number changed in every round of a loop."""
     start, change = random.randint(0, 30 * difficulty), random.randint(2, 9)
     rounds = random.randint(2, 2 + 2 * difficulty)
-    down = random.random() < 0.3 and start >= rounds * change
-    value, states = start, [f"x={start}"]
+    sign = "-" if random.random() < 0.4 and start >= rounds * change else "+"
+    value, steps = start, []
     for round_number in range(rounds):
-        value = value - change if down else value + change
-        states.append(f"i={round_number} x={value}")
-    body = f"    x {'-' if down else '+'}= {change}"
-    lines = [f"x = {start}", f"for i in range({rounds}):", body, "print(x)"]
-    return _program(lines, "\n".join(states), str(value))
+        after = value - change if sign == "-" else value + change
+        steps.append(f"i={round_number} {value}{sign}{change}={after}")
+        value = after
+    lines = [f"x = {start}", f"for i in range({rounds}):", f"    x {sign}= {change}", "print(x)"]
+    return _program(lines, "\n".join(steps), str(value))
 
 
 def brackets(random: Random, difficulty: int) -> Draft:

@@ -8,6 +8,7 @@ from random import Random
 from hornbook.data.builtin.problem import Draft, Task
 
 _LETTERS = "abcdefghkmnprstw"
+_THINGS = ("cup", "hat", "pen", "key", "map", "bag", "coin", "lamp", "ring", "book")
 _COLOURS = ("red", "blue", "green", "black", "white", "pink", "gold", "grey")
 
 
@@ -33,42 +34,44 @@ def sort(random: Random, difficulty: int) -> Draft:
 
 def edit(random: Random, difficulty: int) -> Draft:
     """Replace, remove or double one letter wherever it stands."""
-    few = random.sample(_LETTERS, 2 + difficulty)
-    letters = [random.choice(few) for _ in range(random.randint(3 + difficulty, 4 + 2 * difficulty))]
-    old, new = random.choice(letters), random.choice([letter for letter in _LETTERS if letter not in few])
-    given = " ".join(letters)
+    letters, old = _repeated(random, difficulty)
+    new = random.choice([letter for letter in _LETTERS if letter not in letters])
     order, becomes = random.choice(
         ((f"Replace {old} by {new}", new), (f"Remove each {old}", ""), (f"Double each {old}", f"{old} {old}"))
     )
     edited = [becomes if letter == old else letter for letter in letters]
     steps = [f"{a}: {b or 'gone'}" for a, b in zip(letters, edited, strict=True)]
-    answer = " ".join(letter for letter in edited if letter) or "nothing"
+    answer, given = " ".join(letter for letter in edited if letter), " ".join(letters)
     return Draft(f"{order} {given}", f"{order} in: {given}", f"Now {', '.join(steps)}", answer)
 
 
 def recall(random: Random, difficulty: int) -> Draft:
     """Look one entry up in a list of pairs."""
-    colours = random.sample(_COLOURS, random.randint(2 + difficulty, 3 + difficulty))
-    pairs = [(colour, random.randint(10, 99)) for colour in colours]
-    asked, number = random.choice(pairs)
-    told = ", ".join(f"{colour} {amount}" for colour, amount in pairs)
-    wording = random.choice(("Boxes: {}. What is in the {} box?", "Given {}. Which number is {}?"))
-    return Draft(f"{sorted(pairs)} {asked}", wording.format(told, asked), f"Found {asked} {number}", str(number))
+    size = random.randint(2 + difficulty, 3 + difficulty)
+    pairs = list(zip(random.sample(_COLOURS, size), random.sample(_THINGS, size), strict=True))
+    asked, thing = random.choice(pairs)
+    told = ", ".join(f"{colour} {held}" for colour, held in pairs)
+    wording = random.choice(("Boxes: {}. What is in the {} box?", "There is a {}. Which thing is {}?"))
+    return Draft(f"{sorted(pairs)} {asked}", wording.format(told, asked), f"Found {asked} {thing}", thing)
 
 
 def count(random: Random, difficulty: int) -> Draft:
     """Count one letter in a list, keeping the count after every letter."""
-    few = random.sample(_LETTERS, 2 + difficulty)
-    letters = [random.choice(few) for _ in range(random.randint(3 + difficulty, 4 + 3 * difficulty))]
-    wanted, given = random.choice(few), " ".join(letters)
-    steps = [f"{letter} {letters[: place + 1].count(wanted)}" for place, letter in enumerate(letters)]
+    letters, wanted = _repeated(random, difficulty)
+    given = ", ".join(letters)
+    steps = [f"{letter}{letters[: place + 1].count(wanted)}" for place, letter in enumerate(letters)]
     wording = random.choice(("How many {} in: {}", "Count the {} in: {}"))
-    return Draft(
-        f"{wanted} in {given}",
-        wording.format(wanted, given),
-        f"So far {', '.join(steps)}",
-        str(letters.count(wanted)),
-    )
+    question, answer = wording.format(wanted, given), str(letters.count(wanted))
+    return Draft(f"{wanted} in {given}", question, f"So far {' '.join(steps)}", answer)
+
+
+def _repeated(random: Random, difficulty: int) -> tuple[list[str], str]:
+    """Draw a list in which one letter stands several times and every other once, and that letter."""
+    letters = random.sample(_LETTERS, random.randint(2 + difficulty, 3 + 2 * difficulty))
+    wanted = random.choice(letters)
+    letters += [wanted] * random.randint(0, 2 + difficulty)
+    random.shuffle(letters)
+    return letters, wanted
 
 
 TASKS: dict[str, Task] = {"reverse": reverse, "sort": sort, "edit": edit, "recall": recall, "count": count}
