@@ -11,11 +11,12 @@ import codecs
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
-import tokenizers
-
 from hornbook.errors import CheckpointError, DataError
+from hornbook.text.encoding import FastEncoder, LibraryEncoder, build_fast_encoder, to_bytes
 from hornbook.text.tokenizer_file import read_tokenizer_file
 
 SPECIALS = (
@@ -36,6 +37,12 @@ SPECIALS = (
 
 TOKENIZER_FILE = "tokenizer.json"
 ABOUT_FILE = "hornbook_tokenizer.json"
+
+FAST_FROM_CHARACTERS = 65_536
+"""A batch of this much text is worth building a fast encoder and checking it."""
+
+SAMPLE_TEXTS = 32
+"""How many texts of the first large batch the fast encoder is checked on."""
 
 
 class Tokenizer:
@@ -68,9 +75,12 @@ class Tokenizer:
         self.bos_id, self.eos_id, self.pad_id = (self.specials[name] for name in SPECIALS[:3])
         self.hash = hashlib.sha256(file).hexdigest()
         self._file = file
+        self._content = content
         self._entries = content.entries
         self._names = {index: name for name, index in self.specials.items()}
-        self._slow = _load_library(file, where)
+        self._library = LibraryEncoder(file, where=where)
+        self._fast: FastEncoder | None = None
+        self._looked_for_fast = False
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text; never a special one, whatever the text spells.
@@ -78,10 +88,9 @@ class Tokenizer:
         Raises:
             DataError: if the text holds a lone surrogate, which no UTF-8 file can.
         """
-        data = to_bytes(text)
-        if self.kind == "bytes":
-            return list(data)
-        return list(self._slow.encode(text, add_special_tokens=False).ids)
+        if self._is_bytes:
+            return list(to_bytes(text))
+        return self._library(text)
 
     def encode_batch(self, texts: Sequence[str], *, threads: int = 1) -> list[Sequence[int]]:
         """Return the ids of each text, as sequences `numpy.asarray` takes; the same ids as `encode`.
@@ -89,9 +98,45 @@ class Tokenizer:
         Raises:
             DataError: as `encode`.
         """
-        if self.kind == "bytes":
+        if threads == 1 or len(texts) < 2:
+            return self._encode_all(texts)
+        size = -(-len(texts) // (4 * threads))
+        groups = [texts[start : start + size] for start in range(0, len(texts), size)]
+        self._find_fast(texts)
+        with ThreadPoolExecutor(threads) as pool:
+            return list(chain.from_iterable(pool.map(self._encode_all, groups)))
+
+    def verify_fast_path(self, texts: Sequence[str]) -> bool:
+        """Look for a fast path that gives the same ids as `encode` for these texts; True if there is one.
+
+        Whatever the answer, `encode_batch` gives the right ids; `fast_path` says how.
+        """
+        self._looked_for_fast = True
+        self._fast = build_fast_encoder(self._content, self._library, sample=texts)
+        return self._is_bytes or self._fast is not None
+
+    @property
+    def fast_path(self) -> str:
+        """What encodes batches now: bytes, tiktoken, table, or the tokenizers library itself."""
+        if self._is_bytes:
+            return "bytes"
+        return self._fast.name if self._fast else self._library.name
+
+    @property
+    def _is_bytes(self) -> bool:
+        return self.kind == "bytes"
+
+    def _find_fast(self, texts: Sequence[str]) -> None:
+        """Look for a fast path once, when there is enough text for it to pay."""
+        if not self._looked_for_fast and sum(map(len, texts)) >= FAST_FROM_CHARACTERS:
+            self.verify_fast_path(texts[:SAMPLE_TEXTS])
+
+    def _encode_all(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        if self._is_bytes:
             return [memoryview(to_bytes(text)) for text in texts]
-        return [self.encode(text) for text in texts]
+        self._find_fast(texts)
+        encode = self._fast or self._library
+        return [encode(text) for text in texts]
 
     def decode(self, ids: Iterable[int], *, specials: bool = False) -> str:
         """Return the text of ids; bytes that are no UTF-8 become U+FFFD.
@@ -188,32 +233,3 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             fix="copy the file again; a tokenizer from elsewhere is brought in with tokenizer.kind=external.",
         )
     return tokenizer
-
-
-def to_bytes(text: str) -> bytes:
-    """Encode as UTF-8.
-
-    Raises:
-        DataError: if the text holds a lone surrogate.
-    """
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"The text holds a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}.",
-            fix="repair the text where it was made; half a character cannot be written in UTF-8.",
-        ) from error
-
-
-def _load_library(file: bytes, where: str) -> tokenizers.Tokenizer:
-    """Hand an accepted file to the tokenizers library; its panics are no `Exception`, so catch by name."""
-    try:
-        library = tokenizers.Tokenizer.from_buffer(file)
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise CheckpointError(
-            f"{where}: the tokenizers library cannot load it: {error}.", fix="copy or build the tokenizer again."
-        ) from error
-    library.encode_special_tokens = True
-    return library

@@ -18,6 +18,9 @@ MAX_ENTRIES = 2**20
 MAX_ENTRY_BYTES = 2**16
 MAX_PATTERN_CHARACTERS = 4096
 
+EVERY_CHARACTER = r"[\s\S]"
+"""The pattern that makes every character a word."""
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What ByteLevel cuts by when it cuts at all (Radford et al. 2019)."""
 
@@ -30,13 +33,17 @@ class TokenizerFile:
         entries: the bytes of every id; b"" for special tokens.
         specials: special tokens by name.
         pattern: the expression that cuts text into words before merging; "" where nothing is cut.
-        mergeable: entries of the merging model, the first so many ids; added tokens come after.
+        whole_words: a word that is itself an entry is taken as it is, without merging.
+        num_merges: how many merges there are.
+        merges_in_order: every merge makes an entry of its own, in the order of the ids.
     """
 
     entries: list[bytes]
     specials: dict[str, int]
     pattern: str
-    mergeable: int
+    whole_words: bool
+    num_merges: int
+    merges_in_order: bool
 
 
 @cache
@@ -96,13 +103,16 @@ def _read(spec: dict[str, Any], where: str) -> TokenizerFile:
         raise _refused(where, "its decoder is not ByteLevel")
     pattern = _pattern(spec["pre_tokenizer"], where)
     entries = _entries(model["vocab"], where)
-    mergeable = len(entries)
+    words, merges = len(entries), model["merges"]
+    made = [model["vocab"][left + right] for left, right in merges]
     specials: dict[str, int] = {}
     for token in sorted(spec["added_tokens"], key=lambda added: int(added["id"])):
         _add(token, entries, specials, where)
-    if model.get("ignore_merges") and min(specials.values(), default=mergeable) < mergeable:
+    whole_words = bool(model.get("ignore_merges"))
+    if whole_words and min(specials.values(), default=words) < words:
         raise _refused(where, "a special token is also an ordinary word, so text could forge it")
-    return TokenizerFile(entries, specials, pattern, mergeable)
+    in_order = made == sorted(set(made)) and len(made) == sum(len(entry) > 1 for entry in entries)
+    return TokenizerFile(entries, specials, pattern, whole_words, len(made), in_order)
 
 
 def _entries(vocab: dict[str, int], where: str) -> list[bytes]:
@@ -177,5 +187,5 @@ def _is_tame(pattern: str) -> bool:
 def _refused(where: str, reason: str) -> CheckpointError:
     return CheckpointError(
         f"{where}: this tokenizer cannot be used: {reason}.",
-        fix="use a byte-level BPE tokenizer.json, as GPT-2, Llama 3 and Qwen have, or build one: tokenizer.kind=bpe.",
+        fix="use a byte-level BPE tokenizer.json, as GPT-2, Llama 3 and Qwen have, or build one (tokenizer.kind=bpe).",
     )
