@@ -56,10 +56,10 @@ def committed_files() -> list[Path]:
 
 
 def other_pythons() -> list[str]:
-    """Interpreters older than Hornbook supports, where this machine has any."""
+    """Interpreters older than Hornbook supports, oldest first, where this machine has any."""
     homes = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    kept = [str(path) for path in sorted(homes.glob("3.*/bin/python3"))]
-    return [path for path in kept if setup.python_version(path) and tuple(setup.python_version(path)) < (3, 11)]
+    versions = {str(path): setup.python_version(path) for path in homes.glob("3.*/bin/python3")}
+    return sorted((path for path in versions if [] < versions[path] < [3, 11]), key=versions.__getitem__)
 
 
 def test_the_setup_script_parses_on_python_3_6():
