@@ -58,7 +58,7 @@ def main() -> None:
         [name, f"{megabytes / t.cpu_seconds:.2f}", f"{megabytes / t.wall_seconds:.2f}"]
         for name, t in times.items()
     ]
-    text = header("Preparing text", ["tokenizers", "tiktoken", "numpy", "hornbook", "torch"])
+    text = header("Preparing text", ["tokenizers", "tiktoken", "numpy", "hornbook"], threads=1)
     text += f"\n{len(texts):,} documents of Python source, {megabytes:.1f} MB, BPE of {ours.vocab_size:,}; one thread; "
     text += f"medians of {options.rounds} turns; ids identical on every document.\n\n"
     text += table(["engine", "MB / CPU second", "MB / second"], rows)

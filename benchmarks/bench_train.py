@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results/")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    text = header("Training speed", ["torch", "hornbook", "transformers", "litgpt"])
+    text = header("Training speed", ["torch", "hornbook", "transformers", "litgpt"], threads=options.threads)
     for name in options.shape or SHAPES:
         text += "\n" + measure(SHAPES[name], rounds=options.rounds, seconds=options.seconds)
     publish("train", text, write=options.write)

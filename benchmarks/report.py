@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def header(title: str, packages: Sequence[str]) -> str:
+def header(title: str, packages: Sequence[str], *, threads: int) -> str:
     """Name everything that the numbers below it depend on."""
     info = describe_device(torch.device("cpu"))
     versions = ", ".join(f"{name} {found}" for name in packages if (found := installed(name)))
@@ -28,7 +28,7 @@ def header(title: str, packages: Sequence[str]) -> str:
             "",
             f"- date: {date.today().isoformat()}, commit {commit()}",
             f"- command: `python {' '.join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]])}`",
-            f"- machine: {info.name}, {os.cpu_count()} cores, {info.cpu_capability}; {info.threads} thread(s) used",
+            f"- machine: {info.name}, {os.cpu_count()} cores, {info.cpu_capability}; {threads} thread(s) used",
             f"- versions: Python {platform.python_version()}, {versions}",
             "",
         ]
