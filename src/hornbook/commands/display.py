@@ -39,3 +39,35 @@ def show_rows(rows: Iterable[Sequence[str]], *, indent: int = 2) -> None:
             numbers = all(text[:1].isdigit() for text in others)
             cells.append(cell.rjust(width) if numbers else cell.ljust(width))
         print((" " * indent + "  ".join(cells)).rstrip())
+
+
+def show_pieces(pieces: Sequence[tuple[str, str]]) -> None:
+    """Print pieces of text in their styles; where there are no colours, bars stand between them.
+
+    Args:
+        pieces: text and rich style of each.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    if console.color_system is None:
+        print("|".join(text for text, _ in pieces))
+        return
+    line = Text()
+    for text, style in pieces:
+        # A line break would hide its colour: show it, then break.
+        line.append(visible(text).replace("\u21b5", "\u21b5\n"), style=style)
+    console.print(line)
+
+
+def visible(text: str) -> str:
+    """Show what a terminal would act on: line breaks as an arrow, other control characters escaped."""
+    return "".join(
+        "\u21b5"
+        if letter == "\n"
+        else letter
+        if letter.isprintable()
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

@@ -1,8 +1,9 @@
 """`hornbook plan`: will it fit, how long will it take, before anything is allocated. Never imports torch."""
 
+import json
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbook.commands.display import AsJson, Recipe, Settings, show, show_json, show_rows
 
@@ -17,11 +18,73 @@ def plan(recipe: str, settings: Sequence[str] = ()) -> "Plan":
     Raises:
         ConfigError: if the settings are wrong.
     """
-    from hornbook.planning import Known, make_plan
+    from hornbook.machine import read_speed
+    from hornbook.planning import STATED_BANDWIDTH_PER_CORE, Known, make_plan
     from hornbook.run import make_run
 
     config = make_run(recipe, settings)
-    return make_plan(config, Known(tokens_per_second=measured_rate(config), cores=os.cpu_count() or 1))
+    speed, cores = read_speed(config.training.device), os.cpu_count() or 1
+    dtype = (speed.dtype if config.precision.dtype == "auto" else config.precision.dtype) or "fp32"
+    vocab_size, train_tokens = prepared_counts(config)
+    known = Known(
+        vocab_size=vocab_size,
+        train_tokens=train_tokens,
+        tokens_per_second=measured_rate(config),
+        matmul_flops=speed.flops.get(dtype),
+        bandwidth=STATED_BANDWIDTH_PER_CORE * cores if speed.device == "cpu" else None,
+        dtype=dtype,
+        cores=cores,
+    )
+    return make_plan(config, known)
+
+
+def prepared_counts(config: "RunConfig") -> tuple[int | None, int | None]:
+    """Return vocabulary size and training tokens of the newest prepared set of these settings; none if there is none.
+
+    The set's description is believed: whether the files it was made of are still the same, `prepare` checks.
+    """
+    from pathlib import Path
+
+    newest: tuple[float, dict[str, Any]] | None = None
+    for path in Path(config.data.folder).expanduser().glob(f"{config.recipe}-*/manifest.json"):
+        try:
+            manifest, written = json.loads(path.read_bytes()), path.stat().st_mtime
+            if _is_of(manifest, config) and (newest is None or written > newest[0]):
+                newest = written, manifest
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # half-made or of another format: not known, then
+    if newest is None:
+        return None, None
+    train = newest[1]["splits"]["train"]
+    return int(newest[1]["tokenizer"]["vocab_size"]), sum(part["tokens"] for part in train)
+
+
+def _is_of(manifest: dict[str, Any], config: "RunConfig") -> bool:
+    """Tell whether a prepared set was made with these settings, as far as its description says."""
+    data = json.loads(config.data.model_dump_json())
+    paths = [config.data.path] if isinstance(config.data.path, str) else list(config.data.path)
+    names = [source.path for source in config.data.sources] or [", ".join(paths)]
+    tokenizer = manifest["settings"]["tokenizer"]
+    return (
+        all(data.get(name) == value for name, value in manifest["settings"]["data"].items())
+        and [part["name"] for part in manifest["splits"]["train"]] == names
+        and manifest["tokenizer"]["kind"] == config.tokenizer.kind
+        and ("hash" in tokenizer or tokenizer == config.tokenizer.model_dump())
+        and all(data[key] == value for key, value in _builtin_settings(manifest["sources"]))
+    )
+
+
+def _builtin_settings(described: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the settings that built-in sources depend on, wherever they stand in the description."""
+    if isinstance(described, dict):
+        for key, value in described.items():
+            if key in ("problems", "difficulty"):
+                yield key, value
+            else:
+                yield from _builtin_settings(value)
+    elif isinstance(described, list):
+        for item in described:
+            yield from _builtin_settings(item)
 
 
 def measured_rate(config: "RunConfig") -> float | None:
@@ -47,14 +110,14 @@ def measured_rate(config: "RunConfig") -> float | None:
     )
 
 
-def command(recipe: Recipe, settings: Settings = None, json: AsJson = False) -> None:
+def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) -> None:
     """Say what a run will take.
 
     Parameters, memory, disk, tokens and hours, by arithmetic: nothing is allocated, and nothing is read but
     settings and what earlier runs measured.
     """
     made = plan(recipe, settings or ())
-    if json:
+    if as_json:
         show_json(made.as_dict())
     else:
         show_plan(made)

@@ -52,12 +52,12 @@ def head_comments(text: str) -> list[str]:
     return lines or ["(not described)"]
 
 
-def command(json: AsJson = False) -> None:
+def command(as_json: AsJson = False) -> None:
     """List what can be trained."""
     from hornbook.units import count_text
 
     found = recipes()
-    if json:
+    if as_json:
         rows: list[dict[str, Any]] = [asdict(recipe) for recipe in found]
         show_json(rows)
         return

@@ -1,0 +1,175 @@
+"""`hornbook generate`: a trained model continues or answers a prompt. `hornbook.load` gives the same to programs."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hornbook.commands.display import AsJson, Run, show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hornbook.config.sections import SamplingConfig
+    from hornbook.inference.speak import Speaker, Spoken
+    from hornbook.models.contract import LanguageModel
+    from hornbook.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that speaks.
+
+    Args:
+        speaker: what does the speaking.
+        sampling: what is not said to `generate` is taken from here.
+    """
+
+    speaker: "Speaker"
+    sampling: "SamplingConfig"
+
+    @property
+    def model(self) -> "LanguageModel":
+        """The model itself: tokens in, logits out."""
+        return self.speaker.artifact.model
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """Text to ids and back."""
+        return self.speaker.artifact.tokenizer
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int | None = None,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        think: bool | None = None,
+        on_text: Callable[[str], None] | None = None,
+        **sampling: float | None,
+    ) -> "Spoken":
+        """Continue or answer a prompt; `str` of the result is the answer.
+
+        Args:
+            prompt: text to continue, or what the user says, as the model was taught.
+            max_tokens: most tokens to write.
+            seed: the same seed gives the same text.
+            stop: the text ends before the first of these.
+            think: True makes the model think first, False answer at once; None leaves it the choice.
+            on_text: called with each piece of text as it is written.
+            sampling: temperature, top_k, top_p, min_p, repetition_penalty; None is as good as not said.
+
+        Raises:
+            ConfigError: if a value is out of range or there is no such setting.
+        """
+        from dataclasses import fields, replace
+
+        from hornbook.errors import ConfigError
+        from hornbook.inference.sampler import SamplingSettings
+        from hornbook.lookup import suggest
+
+        known = {field.name for field in fields(SamplingSettings)} - {"seed"}
+        for name in sampling.keys() - known:
+            raise ConfigError(f"There is no sampling setting named '{name}'.", fix=suggest(name, known))
+        defaults = SamplingSettings.from_config(self.sampling, seed=seed)
+        given = {name: value for name, value in sampling.items() if value is not None}
+        return self.speaker.complete(
+            prompt,
+            settings=replace(defaults, **given),  # type: ignore[arg-type]  # SamplingSettings checks the ranges
+            max_tokens=self.sampling.max_tokens if max_tokens is None else max_tokens,
+            stop=stop,
+            think=think,
+            on_text=on_text,
+        )
+
+
+def load(folder: "str | Path", *, device: str = "auto") -> LoadedModel:
+    """Load the model of a run or model folder, ready to speak.
+
+    Raises:
+        CheckpointError: if there is none, or a file is damaged.
+        DeviceError: if there is no such device.
+    """
+    from pathlib import Path
+
+    from hornbook.config.sections import SamplingConfig
+    from hornbook.device import pick_device
+    from hornbook.inference.speak import Speaker
+    from hornbook.run import load_run
+    from hornbook.runlog.paths import RunFolder
+    from hornbook.storage.artifact import load_artifact
+
+    root = Path(folder)
+    artifact = load_artifact(root, device=pick_device(device))
+    settings = RunFolder(root).config
+    of_a_run = settings.is_file() and artifact.folder != root
+    return LoadedModel(Speaker(artifact), load_run(settings).sampling if of_a_run else SamplingConfig())
+
+
+def generate(folder: "str | Path", prompt: str, *, device: str = "auto", **options: object) -> "Spoken":
+    """Load a model and let it speak once; the options are those of `LoadedModel.generate`.
+
+    Raises:
+        HornbookError: as `load` and `LoadedModel.generate`.
+    """
+    return load(folder, device=device).generate(prompt, **options)  # type: ignore[arg-type]
+
+
+def command(
+    run: Run,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text to continue, or what you say.")],
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens to write.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 always takes the likeliest token.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+    top_k: Annotated[int | None, typer.Option(help="Choose among the k likeliest tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Choose among tokens that together are this likely.")] = None,
+    min_p: Annotated[float | None, typer.Option(help="Drop tokens below this share of the likeliest.")] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1 avoids what was written.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given again.")] = None,
+    think: Annotated[
+        bool | None, typer.Option("--think/--no-think", help="Think first, or answer at once.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many texts, with seeds from --seed on.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Let a trained model continue or answer a prompt."""
+    loaded = load(run, device=device)
+    continues = loaded.speaker.artifact.template == "text"
+    texts = []
+    for number in range(count):
+        if number and not as_json:
+            show("-" * 40)
+        if continues and not as_json:
+            _write(prompt)
+        spoken = loaded.generate(
+            prompt,
+            max_tokens=max_tokens,
+            seed=seed + number,
+            stop=stop or (),
+            think=think,
+            on_text=None if as_json else _write,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+        )
+        texts.append({"prompt": prompt, "seed": seed + number, **asdict(spoken)})
+        if not as_json:
+            show()
+        for warning in spoken.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+    if as_json:
+        show(json.dumps(texts if count > 1 else texts[0], indent=2, ensure_ascii=False))
+
+
+def _write(piece: str) -> None:
+    """Print a piece as soon as it is there; what the terminal's encoding lacks is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()

@@ -1,0 +1,77 @@
+"""`hornbook tokenizer`: what a tokenizer is, and how it cuts a text."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hornbook.commands.display import AsJson, Settings, show, show_json, show_pieces, show_rows
+
+if TYPE_CHECKING:
+    from hornbook.text.tokenizer import Tokenizer
+
+
+def tokenizer(
+    place: str, settings: Sequence[str] = (), *, say: Callable[[str], None] | None = None
+) -> "Tokenizer":
+    """Return the tokenizer of a run or model folder, or of a recipe, whose data is then prepared.
+
+    Args:
+        place: folder of a run, of a model or of a tokenizer; or name or path of a recipe.
+        settings: "section.name=value" strings, for a recipe.
+        say: receives what is done, line by line.
+
+    Raises:
+        HornbookError: if there is neither such a folder nor such a recipe, or either cannot be used.
+    """
+    from pathlib import Path
+
+    from hornbook.commands.prepare import prepare
+    from hornbook.storage.artifact import TOKENIZER, find_artifact
+    from hornbook.text.tokenizer import TOKENIZER_FILE, load_tokenizer
+
+    folder = Path(place)
+    if (folder / TOKENIZER_FILE).is_file():
+        return load_tokenizer(folder)
+    if folder.is_dir():
+        return load_tokenizer(find_artifact(folder) / TOKENIZER)
+    return prepare(place, settings, say=say).tokenizer
+
+
+def command(
+    place: Annotated[str, typer.Argument(metavar="RUN|RECIPE", help="Folder of a run, or a recipe.")],
+    settings: Settings = None,
+    text: Annotated[str | None, typer.Option("--text", help="Text to cut into tokens.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a tokenizer, and how it cuts a text."""
+    found = tokenizer(place, settings or (), say=None if as_json else show)
+    ids = None if text is None else found.encode(text)
+    if as_json:
+        about = {
+            "kind": found.kind,
+            "vocab_size": found.vocab_size,
+            "hash": found.hash,
+            "specials": found.specials,
+        }
+        show_json(about if ids is None else {**about, "ids": ids, "bytes": len((text or "").encode())})
+        return
+    show_rows([["kind", found.kind], ["vocabulary", f"{found.vocab_size:,}"], ["hash", found.hash]])
+    show_rows([["specials", ", ".join(f"{name} {index}" for name, index in found.specials.items())]])
+    if ids is not None and text is not None:
+        _show_cut(found, text, ids)
+
+
+def _show_cut(tokenizer: "Tokenizer", text: str, ids: list[int]) -> None:
+    """Print the pieces of a text, whole characters only, and what they average."""
+    stream = tokenizer.stream()
+    pieces = [stream.push(index) for index in ids]
+    show()
+    show_pieces([(piece, STRIPES[number % len(STRIPES)]) for number, piece in enumerate(pieces)])
+    size = len(text.encode())
+    average = f", {size / len(ids):.2f} bytes a token" if ids else ""
+    show(f"\n{len(ids):,} tokens, {size:,} bytes{average}")
+
+
+STRIPES = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta")
+"""Colours that neighbouring tokens take in turn."""
