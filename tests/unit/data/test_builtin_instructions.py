@@ -31,13 +31,13 @@ def test_a_sorted_list_is_in_order(difficulty):
 @DIFFICULTIES
 def test_an_edited_list_is_what_string_replacement_gives(difficulty):
     for draft in drafts("edit", difficulty):
-        order, given = draft.question.split(" in: ")
-        if found := re.fullmatch(r"Replace (\w) by (\w)", order):
-            edited = given.replace(found[1], found[2])
-        elif found := re.fullmatch(r"Double each (\w)", order):
+        given, order = re.fullmatch(r"In (.*): (.*)\.", draft.question).groups()
+        if found := re.fullmatch(r"put (\w) for (\w)", order):
+            edited = given.replace(found[2], found[1])
+        elif found := re.fullmatch(r"double (\w)", order):
             edited = given.replace(found[1], f"{found[1]} {found[1]}")
         else:
-            edited = " ".join(given.replace(order.removeprefix("Remove each "), "").split())
+            edited = " ".join(given.replace(order.removeprefix("remove "), "").split())
         assert draft.answer == edited, draft
 
 
@@ -53,7 +53,7 @@ def test_recall_gives_the_thing_that_stands_with_the_colour(difficulty):
 @DIFFICULTIES
 def test_a_count_is_how_often_the_letter_stands_there(difficulty):
     for draft in drafts("count", difficulty):
-        wanted, given = re.search(r"(?:many|the) (\w) in: (.*)", draft.question).groups()
+        given, wanted = re.fullmatch(r"In (.*): (?:how many|count) (\w)[.?]", draft.question).groups()
         assert draft.answer == str(given.count(wanted)), draft
 
 

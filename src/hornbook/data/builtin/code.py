@@ -14,7 +14,7 @@ def trace(random: Random, difficulty: int) -> Draft:
     """A few assignments, then print one variable. The steps put values in place of names, line by line."""
     names = "abc"[: difficulty + 1]
     values = {names[0]: random.randint(1, 9)}
-    lines, steps = [f"{names[0]} = {values[names[0]]}"], [f"{names[0]}={values[names[0]]}"]
+    lines, steps = [f"{names[0]} = {values[names[0]]}"], [f"so {names[0]}={values[names[0]]}"]
     for place in range(1, difficulty + 3):
         target = names[place] if place < len(names) else random.choice(names)
         source, change = random.choice(sorted(values)), random.randint(1, 9)
@@ -22,7 +22,7 @@ def trace(random: Random, difficulty: int) -> Draft:
         sign = "-" if before >= change and random.random() < 0.4 else "+"
         values[target] = before - change if sign == "-" else before + change
         lines.append(f"{target} = {source} {sign} {change}")
-        steps.append(f"{target}={before}{sign}{change}={values[target]}")
+        steps.append(f"{before}{sign}{change}={values[target]} so {target}={values[target]}")
     asked = random.choice(sorted(values))
     return _program([*lines, f"print({asked})"], "\n".join(steps), str(values[asked]))
 
@@ -42,7 +42,7 @@ def loop(random: Random, difficulty: int) -> Draft:
 
 
 def brackets(random: Random, difficulty: int) -> Draft:
-    """Close what is open, keeping the stack of open brackets after each symbol."""
+    """Close what is open; the steps keep the open brackets, and how many there are, after each symbol."""
     symbols: list[str] = []
     stack: list[str] = []
     steps = []
@@ -53,7 +53,7 @@ def brackets(random: Random, difficulty: int) -> Draft:
         else:
             stack.append(random.choice("([{"))
             symbols.append(stack[-1])
-        steps.append(f"{symbols[-1]} : {' '.join(stack) or 'none'}")
+        steps.append(" ".join((symbols[-1], ":", *stack, str(len(stack)))))
     given, answer = " ".join(symbols), " ".join(_PAIRS[symbol] for symbol in reversed(stack))
     wording = random.choice(("Close the brackets: {}", "What closes {} ?"))
     return Draft(given, wording.format(given), "\n".join(steps), answer)
@@ -74,12 +74,14 @@ def _call(random: Random, difficulty: int) -> Draft:
 
 
 def _branch(random: Random, difficulty: int) -> Draft:
-    """Two numbers compared; one of two words is printed."""
-    value, limit = random.randint(1, 10**difficulty * 10 - 1), random.randint(1, 10**difficulty * 10 - 1)
-    words = random.sample(("red", "blue", "green", "black"), 2)
+    """A number that grows if it is above a limit and shrinks otherwise."""
+    value, limit = random.sample(range(10, 10**difficulty * 10), 2)
+    more, less = random.randint(1, 9), random.randint(1, 9)
     holds = value > limit
-    lines = [f"x = {value}", f"if x > {limit}:", f"    print('{words[0]}')", "else:", f"    print('{words[1]}')"]
-    return _program(lines, f"{value} > {limit} is {holds}", words[0 if holds else 1])
+    change = f"{value}+{more}" if holds else f"{value}-{less}"
+    printed = value + more if holds else value - less
+    lines = [f"x = {value}", f"if x > {limit}:", f"    x += {more}", "else:", f"    x -= {less}", "print(x)"]
+    return _program(lines, f"{value} > {limit} is {holds}\n{change}={printed}", str(printed))
 
 
 def _index(random: Random, difficulty: int) -> Draft:

@@ -37,21 +37,21 @@ def edit(random: Random, difficulty: int) -> Draft:
     letters, old = _repeated(random, difficulty)
     new = random.choice([letter for letter in _LETTERS if letter not in letters])
     order, becomes = random.choice(
-        ((f"Replace {old} by {new}", new), (f"Remove each {old}", ""), (f"Double each {old}", f"{old} {old}"))
+        ((f"put {new} for {old}", new), (f"remove {old}", ""), (f"double {old}", f"{old} {old}"))
     )
     edited = [becomes if letter == old else letter for letter in letters]
     steps = [f"{a}: {b or 'gone'}" for a, b in zip(letters, edited, strict=True)]
     answer, given = " ".join(letter for letter in edited if letter), " ".join(letters)
-    return Draft(f"{order} {given}", f"{order} in: {given}", f"Now {', '.join(steps)}", answer)
+    return Draft(f"{order} {given}", f"In {given}: {order}.", f"Now {', '.join(steps)}", answer)
 
 
 def recall(random: Random, difficulty: int) -> Draft:
     """Look one entry up in a list of pairs."""
-    size = random.randint(2 + difficulty, 3 + difficulty)
+    size = random.randint(1 + difficulty, 3 + difficulty)
     pairs = list(zip(random.sample(_COLOURS, size), random.sample(_THINGS, size), strict=True))
     asked, thing = random.choice(pairs)
     told = ", ".join(f"{colour} {held}" for colour, held in pairs)
-    wording = random.choice(("Boxes: {}. What is in the {} box?", "There is a {}. Which thing is {}?"))
+    wording = random.choice(("There is a {}. Which thing is {}?", "I see a {}. What is {}?"))
     return Draft(f"{sorted(pairs)} {asked}", wording.format(told, asked), f"Found {asked} {thing}", thing)
 
 
@@ -60,8 +60,8 @@ def count(random: Random, difficulty: int) -> Draft:
     letters, wanted = _repeated(random, difficulty)
     given = ", ".join(letters)
     steps = [f"{letter}{letters[: place + 1].count(wanted)}" for place, letter in enumerate(letters)]
-    wording = random.choice(("How many {} in: {}", "Count the {} in: {}"))
-    question, answer = wording.format(wanted, given), str(letters.count(wanted))
+    wording = random.choice(("In {}: how many {}?", "In {}: count {}."))
+    question, answer = wording.format(given, wanted), str(letters.count(wanted))
     return Draft(f"{wanted} in {given}", question, f"So far {' '.join(steps)}", answer)
 
 

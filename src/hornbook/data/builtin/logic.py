@@ -16,16 +16,21 @@ def boolean(random: Random, difficulty: int) -> Draft:
 
 
 def ordering(random: Random, difficulty: int) -> Draft:
-    """Shuffled comparisons of neighbours: which is the largest, the smallest?"""
+    """Shuffled comparisons of neighbours: which is the largest, the smallest?
+
+    The steps turn every comparison the way of the question, then climb from the first letter to the end.
+    """
     order = random.sample(_LETTERS, random.randint(difficulty + 2, difficulty + 3))
-    pairs = list(pairwise(order))
+    asked, sign = random.choice((("largest", "<"), ("smallest", ">")))
+    climb = order[::-1] if asked == "largest" else order
+    pairs = list(pairwise(climb))
     random.shuffle(pairs)
-    told = ", ".join(f"{a} > {b}" if random.random() < 0.5 else f"{b} < {a}" for a, b in pairs)
-    asked, answer = random.choice((("largest", order[0]), ("smallest", order[-1])))
-    turned = ", ".join(f"{a} > {b}" for a, b in pairs)
+    mirrored = ">" if sign == "<" else "<"
+    told = ", ".join(f"{a} {sign} {b}" if random.random() < 0.5 else f"{b} {mirrored} {a}" for a, b in pairs)
+    turned = ", ".join(f"{a} {sign} {b}" for a, b in pairs)
+    way = f" {sign} ".join(climb[climb.index(pairs[0][0]) :])
     wording = random.choice(("Given {}, which is the {}?", "If {}, which is the {}?"))
-    thinking = f"Turned: {turned}. In order: {' > '.join(order)}"
-    return Draft(f"{'>'.join(order)} {asked}", wording.format(told, asked), thinking, answer)
+    return Draft(f"{'>'.join(order)} {asked}", wording.format(told, asked), f"Turned: {turned}; {way}", climb[-1])
 
 
 def rules(random: Random, difficulty: int) -> Draft:
@@ -36,7 +41,7 @@ def rules(random: Random, difficulty: int) -> Draft:
     links = [*pairwise(chain), *pairwise(other)]
     random.shuffle(links)
     told = ", ".join(f"{a} -> {b}" for a, b in links)
-    wording = random.choice(("Rules: {}. Where does {} end?", "Follow {}. Where do we end from {}?"))
+    wording = random.choice(("Rules: {}. Where does it end from {}?", "Follow {} from {}."))
     facts = f"{' '.join(sorted(f'{a}{b}' for a, b in links))} {chain[0]}"
     return Draft(facts, wording.format(told, chain[0]), f"From {' -> '.join(chain)}", chain[-1])
 
@@ -77,7 +82,7 @@ def _operand(random: Random, leaves: int) -> tuple[str, bool, list[str]]:
     text, value, steps = _expression(random, leaves)
     if leaves == 1:
         return text, value, steps
-    bracketed = f"({text})"
+    bracketed = f"( {text} )"
     return _negated(bracketed, value, steps) if random.random() < 0.2 else (bracketed, value, steps)
 
 
