@@ -111,7 +111,7 @@ def _suggest_path(path: Path) -> str:
         names = [entry.name for entry in islice(os.scandir(folder), MAX_SUGGESTED)]
     except OSError:
         names = []
-    near = get_close_matches(wrong, names, n=3)
+    near = get_close_matches(wrong, names, n=3, cutoff=0.7)
     if near:
         return f"did you mean {' or '.join(str(folder / name) for name in near)}?"
     return f"check the spelling; {folder} holds {', '.join(sorted(names)[:5]) or 'nothing'}."
