@@ -1,55 +1,76 @@
-"""Normalisation steps by name, applied to text before it becomes tokens. Nothing is cleaned unless asked for."""
+"""Normalisation of text, as small named steps. None runs unless a recipe names it: by default text is kept."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from hornbook.lookup import lookup
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_BLANKS = re.compile(r"[^\S\n]+")
-_LINE_EDGES = re.compile(r"[^\S\n]*\n[^\S\n]*")
-_EMPTY_LINES = re.compile(r"\n{3,}")
+# Everything in Unicode's category Cc but tab, line feed and carriage return.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def _newlines(text: str) -> str:
+def unix_lines(text: str) -> str:
+    """End lines with a line feed, whatever ended them."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _no_controls(text: str) -> str:
-    return _CONTROL.sub("", text)
+def no_controls(text: str) -> str:
+    """Take out control characters, but keep tabs and line ends."""
+    return _CONTROLS.sub("", text)
 
 
-def _white_space(text: str) -> str:
-    return _EMPTY_LINES.sub("\n\n", _LINE_EDGES.sub("\n", _BLANKS.sub(" ", text))).strip()
+def one_space(text: str) -> str:
+    """Write one space for every run of spaces and tabs, and none at line ends."""
+    return re.sub(r" ?(\r?\n)", r"\1", re.sub(r"[^\S\r\n]+", " ", text))
 
 
-def _composed(text: str) -> str:
+def few_blank_lines(text: str) -> str:
+    """Leave at most one empty line in a row."""
+    return re.sub(r"(\r?\n)(?:[^\S\r\n]*\r?\n){2,}", r"\1\1", text)
+
+
+def strip(text: str) -> str:
+    """Take white space off both ends."""
+    return text.strip()
+
+
+def lower(text: str) -> str:
+    """Write lower case."""
+    return text.lower()
+
+
+def nfc(text: str) -> str:
+    """Write letters and their accents as one character where there is one (Unicode NFC)."""
     return unicodedata.normalize("NFC", text)
 
 
-def _compatible(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
+def plain_quotes(text: str) -> str:
+    """Write straight quotation marks for curly ones, and hyphens for dashes."""
+    return text.translate(_PLAIN)
 
 
-STEPS: dict[str, Callable[[str], str]] = {
-    "newlines": _newlines,
-    "controls": _no_controls,
-    "spaces": _white_space,
-    "nfc": _composed,
-    "nfkc": _compatible,
-    "lower": str.lower,
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‑": "-"})
+
+CLEANERS: dict[str, Callable[[str], str]] = {
+    "unix_lines": unix_lines,
+    "no_controls": no_controls,
+    "one_space": one_space,
+    "few_blank_lines": few_blank_lines,
+    "strip": strip,
+    "lower": lower,
+    "nfc": nfc,
+    "plain_quotes": plain_quotes,
 }
-"""newlines: CRLF and CR become LF; controls: control characters but tab, LF and CR go; spaces: runs of blanks
-become one space, blanks at line ends and third empty lines go; nfc, nfkc: Unicode normal forms; lower: lower case."""
+"""Step name, as data.clean has it -> what it does to a text."""
 
 
-def clean(text: str, steps: Sequence[str]) -> str:
-    """Apply the steps in order.
+def clean(text: str, steps: Iterable[str]) -> str:
+    """Apply steps in order.
 
     Raises:
-        ConfigError: if there is no step of that name.
+        ConfigError: if there is no such step.
     """
     for name in steps:
-        text = lookup(STEPS, name, what="cleaning step of data.clean")(text)
+        text = lookup(CLEANERS, name, what="cleaning step")(text)
     return text
