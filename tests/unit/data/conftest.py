@@ -5,7 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.data.prepare import PreparedData
 from hornbook.data.shards import Block, ShardSet, ShardWriter
+from hornbook.text.tokenizer import Tokenizer
+from hornbook.text.tokenizer_kinds import build_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,20 @@ def write_set(tmp_path_factory) -> Callable[..., ShardSet]:
         return ShardSet.open(root, described, name="train", dtype=np.dtype("<u2"))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Tokenizer:
+    """The tokenizer whose ids are byte values."""
+    return build_tokenizer(BytesTokenizerConfig(), ())
+
+
+@pytest.fixture(scope="session")
+def prepared_with(byte_tokenizer, tmp_path_factory) -> Callable[..., PreparedData]:
+    """A function that makes prepared data of a split, or of one for training and one for validation."""
+
+    def make(train: ShardSet, validation: ShardSet | None = None, *, template: str = "text") -> PreparedData:
+        folder = tmp_path_factory.getbasetemp()
+        return PreparedData(folder, {}, byte_tokenizer, template, "0" * 64, train, validation or train)
+
+    return make
