@@ -47,12 +47,14 @@ class SamplingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require(self.temperature >= 0 and math.isfinite(self.temperature), "temperature", "0 or more")
-        self._require(self.top_k >= 0, "top_k", "0 or more")
-        self._require(0 < self.top_p <= 1, "top_p", "above 0 and at most 1")
-        self._require(0 <= self.min_p <= 1, "min_p", "between 0 and 1")
         penalty = self.repetition_penalty
-        self._require(penalty > 0 and math.isfinite(penalty), "repetition_penalty", "above 0")
+        self._require(
+            self.temperature >= 0 and math.isfinite(self.temperature), "temperature", "a number of 0 or more"
+        )
+        self._require(isinstance(self.top_k, int) and self.top_k >= 0, "top_k", "a whole number of 0 or more")
+        self._require(0 < self.top_p <= 1, "top_p", "a number above 0 and at most 1")
+        self._require(0 <= self.min_p <= 1, "min_p", "a number between 0 and 1")
+        self._require(penalty > 0 and math.isfinite(penalty), "repetition_penalty", "a number above 0")
 
     @classmethod
     def from_config(cls, config: SamplingConfig, *, seed: int = 0) -> Self:
@@ -62,8 +64,7 @@ class SamplingSettings:
 
     def _require(self, holds: bool, name: str, range_text: str) -> None:
         if not holds:
-            value = getattr(self, name)
-            raise ConfigError(f"{name} = {value} is impossible.", fix=f"give a number {range_text}.")
+            raise ConfigError(f"{name} = {getattr(self, name)} is impossible.", fix=f"give {range_text}.")
 
 
 GREEDY = SamplingSettings(temperature=0.0)

@@ -141,13 +141,14 @@ def test_half_precision_logits_are_compared_in_float32():
 @pytest.mark.parametrize(
     ("setting", "range_text"),
     [
-        ({"temperature": -0.1}, "0 or more"),
-        ({"temperature": math.nan}, "0 or more"),
-        ({"top_k": -1}, "0 or more"),
-        ({"top_p": 0.0}, "above 0 and at most 1"),
-        ({"min_p": 1.5}, "between 0 and 1"),
-        ({"repetition_penalty": 0.0}, "above 0"),
-        ({"repetition_penalty": math.inf}, "above 0"),
+        ({"temperature": -0.1}, "a number of 0 or more"),
+        ({"temperature": math.nan}, "a number of 0 or more"),
+        ({"top_k": -1}, "a whole number of 0 or more"),
+        ({"top_k": 2.5}, "a whole number of 0 or more"),
+        ({"top_p": 0.0}, "a number above 0 and at most 1"),
+        ({"min_p": 1.5}, "a number between 0 and 1"),
+        ({"repetition_penalty": 0.0}, "a number above 0"),
+        ({"repetition_penalty": math.inf}, "a number above 0"),
     ],
 )
 def test_an_impossible_setting_is_named(setting, range_text):
@@ -155,7 +156,7 @@ def test_an_impossible_setting_is_named(setting, range_text):
     with pytest.raises(ConfigError) as caught:
         SamplingSettings(**setting)
     assert caught.value.problem == f"{name} = {value} is impossible."
-    assert caught.value.fix == f"give a number {range_text}."
+    assert caught.value.fix == f"give {range_text}."
 
 
 def test_settings_come_from_the_section_of_a_run():
