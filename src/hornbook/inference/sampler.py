@@ -105,8 +105,8 @@ def choose(
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the `seen` tokens less likely: divide positive logits by `penalty`, multiply negative ones by it.
 
-    Keskar et al. 2019, arXiv:1909.05858, section 4.1, divide all; a negative logit divided grows, so the sign
-    decides here, as in their code.
+    Keskar et al. 2019, arXiv:1909.05858, section 4.1, divide every logit; dividing a negative one would raise it,
+    so here the sign decides.
     """
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
