@@ -23,6 +23,9 @@ from hornbook.errors import DeviceError
 ADVANTAGE = 1.15
 """How many times faster bfloat16 must be than float32 to be chosen: it costs precision."""
 
+MOST_SCORES, MOST_TOKENS = 2**22, 2**15
+"""What a measurement of attention computes at once: time is linear in rows times heads, so fewer of them will do."""
+
 ROUNDS = 5
 """Timed repetitions of each candidate; the fastest counts, since noise only ever adds time."""
 
@@ -140,7 +143,9 @@ def measure_attention(
         head_width: K.
         dtype: the compute dtype.
     """
-    inputs = tuple(_random(device, dtype, rows, tokens, heads, head_width) for _ in range(3))
+    fewer = max(torch.get_num_threads(), min(MOST_SCORES // tokens**2, MOST_TOKENS // tokens))
+    pairs = min(rows * heads, fewer)
+    inputs = tuple(_random(device, dtype, 1, tokens, pairs, head_width) for _ in range(3))
 
     def candidate(path: AttentionPath) -> Callable[[], object]:
         def run() -> object:
@@ -149,7 +154,7 @@ def measure_attention(
 
         return run
 
-    question = f"attention rows={rows} heads={heads} tokens={tokens} head_width={head_width} dtype={dtype}"
+    question = f"attention rows*heads={pairs} tokens={tokens} head_width={head_width} dtype={dtype}"
     return _measured(question, {name: candidate(path) for name, path in paths.items()}, device)
 
 

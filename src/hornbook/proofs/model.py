@@ -289,14 +289,16 @@ def _states_are_independent(subject: _Subject) -> Proof:
         neighbour = torch.cat([tokens[:1], subject.changed(slice(None))])
         moved = _deviation(subject.logits(neighbour, weights)[:1], whole[:1], whole)
         worst.see(moved, "changing the other row of the batch")
-        if half < T:
+        if half + 1 < T:
             state = subject.model.init_state(2, T)
             subject.logits(tokens[:, :half], weights, state=state)
             clone, chosen = state.clone(), state.rows(swap)
+            # The original goes first, so that a clone that shares its memory writes over what it has written.
+            first = subject.logits(tokens[:, half : half + 1], weights, state=state)
             subject.logits(tokens[:, half:].flip(0), weights, state=clone)
             picked = subject.logits(tokens[swap, half:], weights, state=chosen)
             worst.see(_deviation(picked, whole[swap, half:], whole), "choosing rows of a state")
-            rest = subject.logits(tokens[:, half:], weights, state=state)
+            rest = torch.cat([first, subject.logits(tokens[:, half + 1 :], weights, state=state)], dim=1)
             worst.see(_deviation(rest, whole[:, half:], whole), "continuing after a clone went another way")
     return _verdict(
         "rows and states are independent",
