@@ -158,11 +158,15 @@ class _Writing:
         partial, dtype = self._job.partial, self._encoder.dtype
         writers = {side: _SideWriter(partial, f"{side}/{index}", dtype, self._progress) for side in SPLITS}
         pieces = _pieces(part, split, held_out, {side: writers[side].contents for side in SPLITS})
-        for batch, block in encode_in_order(self._encoder, pieces, workers=self._workers):
-            writers[batch.split].append(block, len(batch.contents))
-            self._speaker.progress(sum(w.tokens for w in writers.values()), f"tokens of {part.name} written")
-        for writer in writers.values():
-            writer.close()
+        try:
+            for batch, block in encode_in_order(self._encoder, pieces, workers=self._workers):
+                writers[batch.split].append(block, len(batch.contents))
+                self._speaker.progress(sum(w.tokens for w in writers.values()), f"tokens of {part.name} written")
+            for writer in writers.values():
+                writer.close()
+        finally:
+            for writer in writers.values():
+                writer.abandon()
 
 
 def _pieces(
@@ -209,6 +213,11 @@ class _SideWriter:
             self._progress["contents"][self._key] = self.contents
             write_text(self._partial / PROGRESS, json.dumps(self._progress))
             self._writer = None
+
+    def abandon(self) -> None:
+        """Let go of a shard that is still open because something failed."""
+        if self._writer is not None:
+            self._writer.abandon()
 
 
 def _finish(job: Job, progress: dict[str, Any], found: Scan, tokenizer: Tokenizer, template: str) -> None:

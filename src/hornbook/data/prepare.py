@@ -98,7 +98,7 @@ def _find(job: Job) -> PreparedData | None:
     path = job.folder / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(

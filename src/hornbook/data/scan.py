@@ -75,29 +75,32 @@ class Scan:
 
 
 class TextSample:
-    """A part of the documents that is spread over all of them and always the same: those of the highest hashes."""
+    """Part of the documents, spread over all of them and always the same: those of the highest hashes.
+
+    Args:
+        limit: characters that are kept; a single document is kept whatever its size, equal ones once.
+    """
 
     def __init__(self, limit: int = SAMPLE_CHARACTERS) -> None:
         self._limit = limit
         self._size = 0
         self._lowest = 0
-        self._kept: list[tuple[int, int, int, Content]] = []
+        self._kept: dict[int, tuple[int, int, Content]] = {}
 
     def offer(self, part: int, hashed: int, start: int, content: Content) -> None:
-        """Show it a document, with its part and the characters of the part before it."""
-        if isinstance(content, np.ndarray) or hashed < self._lowest:
+        """Show it a document, with its part, its hash and the characters of the part before it."""
+        if isinstance(content, np.ndarray) or hashed < self._lowest or hashed in self._kept:
             return
-        self._kept.append((part, hashed, start, content))
+        self._kept[hashed] = (part, start, content)
         self._size += count_characters(content)
         while self._size > self._limit and len(self._kept) > 1:
-            hashes = sorted(row[1] for row in self._kept)
-            self._lowest = hashes[len(hashes) // 2] if hashes[0] < hashes[-1] else hashes[0] + 1
-            self._kept = [row for row in self._kept if row[1] >= self._lowest]
-            self._size = sum(count_characters(row[3]) for row in self._kept)
+            self._lowest = sorted(self._kept)[len(self._kept) // 2]
+            self._kept = {key: row for key, row in self._kept.items() if key >= self._lowest}
+            self._size = sum(count_characters(content) for _, _, content in self._kept.values())
 
     def texts(self, splits: list[Split]) -> Iterator[str]:
         """Yield the training side of the sample, each message by itself."""
-        for part, hashed, start, content in self._kept:
+        for hashed, (part, start, content) in self._kept.items():
             for side, piece in splits[part].assign(content, hashed, start):
                 if side == "train":
                     yield from (turn.text for turn in piece) if isinstance(piece, Conversation) else [str(piece)]

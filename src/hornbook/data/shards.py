@@ -12,6 +12,7 @@ counts, sizes and hashes stand there. A `ShardSet` shows the shards of one sourc
 long array. It knows nothing of rows, order or batches.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,6 +109,11 @@ class ShardWriter:
         files = [self._tokens_file.close(), self._documents_file.close(), *self._mask.close()]
         return ShardInfo(self._stem, self.tokens, self.documents, self._mask.learnt, dict(files))
 
+    def abandon(self) -> None:
+        """Close the files without finishing the shard; what they hold is of no use."""
+        for file in (self._tokens_file, self._documents_file, self._mask):
+            file.abandon()
+
 
 class _HashedFile:
     """A file that is hashed while it is written."""
@@ -128,6 +134,10 @@ class _HashedFile:
         os.fsync(self._file.fileno())
         self._file.close()
         return self._name, {"size": self._size, "sha256": self._hash.hexdigest()}
+
+    def abandon(self) -> None:
+        with contextlib.suppress(OSError):  # the disk may be why: what is still buffered cannot be written
+            self._file.close()
 
 
 class _MaskFile:
@@ -160,6 +170,10 @@ class _MaskFile:
             return []
         self._file.write(np.packbits(self._rest, bitorder="little").tobytes())
         return [self._file.close()]
+
+    def abandon(self) -> None:
+        if self._file is not None:
+            self._file.abandon()
 
 
 class Shard:
