@@ -94,13 +94,19 @@ def _train(config: "RunConfig", *, accept_changes: bool, say: Callable[[str], No
     from hornbook.training.assemble import assemble
     from hornbook.training.loop import reason_to_end
     from hornbook.training.loop import train as train_run
+    from hornbook.training.stopping import StopSignals
 
-    run = assemble(config, accept_changes=accept_changes, tell=say)
-    was_finished = reason_to_end(run) is not None and run.judged
-    if not was_finished:
-        for line in describe(run):
-            say(line)
-    reason = train_run(run, lambda event: _say_event(event, config, say))
+    with StopSignals() as signals:
+        try:
+            run = assemble(config, accept_changes=accept_changes, tell=say)
+        except KeyboardInterrupt:
+            say(f"Stopped by {signals.received} before training went on. The same command continues.")
+            return Outcome(Path(config.folder), str(signals.received), 0, None, None)
+        was_finished = reason_to_end(run) is not None and run.judged
+        if not was_finished:
+            for line in describe(run):
+                say(line)
+        reason = train_run(run, lambda event: _say_event(event, config, say), signals)
     outcome = Outcome(run.folder.root, reason, run.step, run.patience.best_loss, run.patience.best_step)
     for line in conclude(outcome, was_finished=was_finished):
         say(line)
@@ -130,7 +136,7 @@ def conclude(outcome: Outcome, *, was_finished: bool) -> list[str]:
     """Say how it ended and what comes next."""
     where = outcome.folder
     if not outcome.finished:
-        return [f"Stopped by {outcome.reason} after step {outcome.step:,}. The same command continues it."]
+        return [f"Stopped by {outcome.reason} after step {outcome.step:,}. The same command continues."]
     best = ""
     if outcome.best_loss is not None:
         best = f", best validation loss {outcome.best_loss:.4f} at step {outcome.best_step:,}"
@@ -141,7 +147,7 @@ def conclude(outcome: Outcome, *, was_finished: bool) -> list[str]:
     ]
     if was_finished:
         lines.append(
-            f"To train it longer: training.steps={2 * outcome.step} (or lift the limit); to begin again: --start-over."
+            f"To train it longer: training.steps={2 * outcome.step}, or lift the limit; to begin again: --start-over."
         )
     lines.append(f'Next: hornbook generate {where} "your prompt"; hornbook evaluate {where}.')
     return lines

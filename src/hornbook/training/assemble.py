@@ -91,30 +91,18 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     # 3. The model's size, now that the vocabulary is known.
     model_config = config.model.with_vocabulary(prepared.tokenizer.vocab_size)
 
-    # 4. The machine, and what it does best, measured once and kept with the run.
+    # 4. The machine, and what is fast on it: measured once, and kept with the run.
     device = pick_device(config.training.device)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    torch.set_num_threads(config.training.threads or torch.get_num_threads())
     choices = choose(config, model_config, device, recorded=folder.choices)
     precision = Precision(device, DTYPES[choices.dtype])
 
-    # 5. The model: fresh weights are a function of the seed.
+    # 5. The model: its first weights are a function of the seed.
     model = build_model(model_config, seed=derive(config.training.seed, "weights")).to(device)
     use_attention(model, choices.attention)
 
     # 6. The optimizers, and the step that uses them.
-    optimizers = build_optimizers(model, config.optimizer, matrix_dtype=precision.matrix_dtype)
-    stepper = Stepper(
-        model=model,
-        optimizers=optimizers,
-        precision=precision,
-        loss_scale=LossScale(precision),
-        schedule=config.schedule,
-        steps=config.training.steps,
-        seed=config.training.seed,
-        clip_norm=config.training.clip_norm,
-        micro_batch_rows=config.micro_batch_rows,
-    )
+    stepper = _build_stepper(config, model, precision)
 
     # 7. The proofs: no future, no neighbour, no lost text, a stop token that is learnt.
     subject = f"{type(model).__name__} on {device} in {choices.dtype}"
@@ -122,7 +110,7 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     require(prove_tokenizer(prepared.tokenizer), subject="the tokenizer")
     require(prove_template(prepared.template, prepared.tokenizer), subject=f"template {prepared.template}")
 
-    # 8. The past: the newest whole checkpoint, if there is one.
+    # 8. The past: the newest whole checkpoint. Without one, the start is proved healthy instead.
     saver = Saver(folder, prepared.tokenizer, prepared.template, config.checkpoint.keep_last)
     run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver)
     checkpoint = find_newest(folder, warn=tell)
@@ -132,21 +120,41 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
         _continue_from(checkpoint, run)
 
     # 9. The receipt: what this run is made of, compared with what it was made of.
-    receipt = make_receipt(
-        config=config.model_dump(mode="json"),
-        data=prepared.hash,
-        tokenizer=prepared.tokenizer.hash,
-        device=device,
-    )
-    if folder.receipt.exists():
-        for warning in compare_receipts(folder.receipt, receipt):
-            tell(warning)
+    _check_receipt(run, tell)
 
     # 10. The settings, kept beside the run for whoever continues it.
-    else:
-        write_receipt(folder.receipt, receipt)
     save_run(config, folder.config)
     return run
+
+
+def _build_stepper(config: RunConfig, model: LanguageModel, precision: Precision) -> Stepper:
+    """Build what takes a step, optimizers included."""
+    return Stepper(
+        model=model,
+        optimizers=build_optimizers(model, config.optimizer, matrix_dtype=precision.matrix_dtype),
+        precision=precision,
+        loss_scale=LossScale(precision),
+        schedule=config.schedule,
+        steps=config.training.steps,
+        seed=config.training.seed,
+        clip_norm=config.training.clip_norm,
+        micro_batch_rows=config.micro_batch_rows,
+    )
+
+
+def _check_receipt(run: Run, tell: Callable[[str], None]) -> None:
+    """Write the receipt of a new run; compare that of an old one and tell what differs."""
+    receipt = make_receipt(
+        config=run.config.model_dump(mode="json"),
+        data=run.prepared.hash,
+        tokenizer=run.prepared.tokenizer.hash,
+        device=run.precision.device,
+    )
+    if not run.folder.receipt.exists():
+        write_receipt(run.folder.receipt, receipt)
+        return
+    for warning in compare_receipts(run.folder.receipt, receipt):
+        tell(warning)
 
 
 def _meet_the_past(

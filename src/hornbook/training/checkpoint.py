@@ -166,7 +166,12 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
     """
     manifest = _read_json(path / MANIFEST)
     files = manifest.get("files")
-    if manifest.get("format") != FORMAT or not isinstance(files, dict) or STATE not in files:
+    if (
+        manifest.get("format") != FORMAT
+        or not isinstance(files, dict)
+        or STATE not in files
+        or not all(isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"} for entry in files.values())
+    ):
         raise CheckpointError(f"{path / MANIFEST} is not a manifest of format {FORMAT}.", fix=_RESTORE)
     for name, expected in files.items():
         file = path / name

@@ -94,9 +94,7 @@ def _choose_dtype(
     return seen.choice, f"{seen.choice}, since bf16 was measured {ratio:.1f}x as fast as fp32"
 
 
-def _choose_attention(
-    config: RunConfig, model: ModelConfig, device: torch.device, dtype: str
-) -> tuple[str, str]:
+def _choose_attention(config: RunConfig, model: ModelConfig, device: torch.device, dtype: str) -> tuple[str, str]:
     wanted = config.precision.attention
     heads = getattr(model, "num_heads", 0)
     if wanted != "auto":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hornbook.data.loader import prefetch, validation_batches
 from hornbook.errors import CheckpointError
 from hornbook.evaluation.perplexity import score
-from hornbook.inference.generate import SamplingSettings
+from hornbook.inference.sampler import SamplingSettings
 from hornbook.inference.speak import Speaker
 from hornbook.runlog.events import Checkpoint, Event, Finished, Sample, Validation, Warning
 from hornbook.runlog.reader import read_events
@@ -26,8 +26,13 @@ from hornbook.training.randomness import derive
 from hornbook.training.stopping import StopSignals
 
 
-def train(run: Run, tell: Callable[[Event], None]) -> str:
+def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
     """Train `run` to its end or to a signal, telling every event as it happens.
+
+    Args:
+        run: the parts, at whatever step they are.
+        tell: receives every event, to show it.
+        signals: asked between steps.
 
     Returns:
         Why it stopped: "steps", "patience" or "minutes", and then the model is published; or the name of a
@@ -39,34 +44,33 @@ def train(run: Run, tell: Callable[[Event], None]) -> str:
     """
     config = run.config
     log = open_logbook(run, tell)
+    signals.wait_for_steps()
     last_save = time.monotonic()
-    with StopSignals() as signals:
-        if run.step and not run.judged:
-            judge(run, log)
-            save(run, log, must=True)
-        reason = reason_to_end(run)
-        if reason is None:
-            for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
-                report = run.stepper.step(batch, run.step)
-                run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
-                log.add(run.step, report)
-                if reason_to_end(run):
-                    save(run, log, must=True)
-                improved = judge(run, log)
-                reason = reason_to_end(run)
-                stop = reason or signals.received
-                minutes = (time.monotonic() - last_save) / 60
-                if stop or improved or save_is_due(run, minutes):
-                    save(run, log, must=bool(stop))
-                    last_save = time.monotonic()
-                if stop or run.step % config.logging.every_steps == 0:
-                    run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
-                    log.progress(run.step)
-                    log.flush()
-                if stop:
-                    break
-        if reason:
-            finish(run, log, reason)
+    if run.step and not run.judged:
+        judge(run, log)
+        save(run, log, must=True)
+    reason = reason_to_end(run)
+    if reason is None:
+        for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
+            report = run.stepper.step(batch, run.step)
+            run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
+            log.add(run.step, report)
+            if reason_to_end(run):
+                save(run, log, must=True)
+            improved = judge(run, log)
+            reason = reason_to_end(run)
+            stop = reason or signals.received
+            if stop or improved or save_is_due(run, minutes=(time.monotonic() - last_save) / 60):
+                save(run, log, must=bool(stop))
+                last_save = time.monotonic()
+            if stop or run.step % config.logging.every_steps == 0:
+                run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+                log.progress(run.step)
+                log.flush()
+            if stop:
+                break
+    if reason:
+        finish(run, log, reason)
     log.session("ended" if reason else "interrupted", step=run.step)
     log.flush()
     log.writer.close()
@@ -85,7 +89,7 @@ def reason_to_end(run: Run) -> str | None:
     return None
 
 
-def save_is_due(run: Run, minutes: float) -> bool:
+def save_is_due(run: Run, *, minutes: float) -> bool:
     """Say whether to save now, `minutes` after the last save; time counts too, or frequent kills would undo all."""
     every = run.config.checkpoint
     return run.step % every.every_steps == 0 or (
@@ -109,7 +113,8 @@ def validate(run: Run, log: Logbook) -> bool:
     """Score the fixed validation set; return whether it is the best so far."""
     start = time.monotonic()
     batches = validation_batches(run.prepared, run.config, rows=run.config.micro_batch_rows)
-    result = score(run.model, batches, token_bytes=run.prepared.tokenizer.token_bytes(), precision=run.precision)
+    token_bytes = run.prepared.tokenizer.token_bytes()
+    result = score(run.model, batches, token_bytes=token_bytes, autocast=run.precision.autocast)
     best = run.patience.update(result.loss, step=run.step, min_improvement=run.config.training.min_improvement)
     run.val_loss = result.loss
     log.event(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
@@ -33,16 +34,24 @@ class Patience:
 class StopSignals:
     """Turns the first SIGINT, SIGTERM or SIGUSR1 into a request that the loop reads between steps.
 
-    A second SIGINT leaves at once with KeyboardInterrupt. Saved state is safe either way: checkpoints appear whole.
+    Before the loop begins there is no step to finish: until `wait_for_steps` a signal raises KeyboardInterrupt. So
+    does a second SIGINT at any time. What is on disk is safe either way: checkpoints and prepared data appear whole.
     """
 
     NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self._at_once = True
         self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
+    def wait_for_steps(self) -> None:
+        """From now on a signal is a request."""
+        self._at_once = False
+
     def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may handle signals; a caller that trains in another handles its own
         for name in self.NAMES:
             number = getattr(signal, name, None)  # Windows has no SIGUSR1
             if number is not None:
@@ -56,6 +65,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        again = self.received is not None and number == signal.SIGINT
+        self.received = self.received or signal.Signals(number).name
+        if again or self._at_once:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,15 +27,28 @@ def test_patience_comes_back_from_its_dict():
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
 def test_a_signal_is_a_request(name):
     with StopSignals() as signals:
+        signals.wait_for_steps()
         assert signals.received is None
         os.kill(os.getpid(), getattr(signal, name))
         assert signals.received == name
 
 
 def test_a_second_interrupt_leaves_at_once():
-    with StopSignals(), pytest.raises(KeyboardInterrupt):
+    with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+        signals.wait_for_steps()
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_before_the_first_step_a_signal_leaves_at_once():
+    with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.received == "SIGTERM"
+
+
+def test_training_in_another_thread_leaves_signals_alone():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: StopSignals().__enter__().received).result() is None
 
 
 def test_handlers_are_put_back():
