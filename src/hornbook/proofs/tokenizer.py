@@ -100,8 +100,8 @@ def _reachable(tokenizer: Tokenizer) -> Proof:
         if not any(index in tokenizer.encode(text) for text in _texts_with(entry))
     ]
     if failures and tokenizer.kind == "external":
-        detail = f"{len(failures)} of {len(entries):,} entries are used by no text; a foreign vocabulary is kept as it is."
-        return Proof("no unreachable entry", True, detail, float(len(failures)))
+        idle = f"{len(failures)} of {len(entries):,} entries are used by no text; a foreign vocabulary stays as it is."
+        return Proof("no unreachable entry", True, idle, float(len(failures)))
     return _proof("no unreachable entry", failures, good=f"each of {len(entries):,} entries is used by some text.")
 
 
