@@ -85,7 +85,7 @@ def _begin(job: Job, speaker: Speaker) -> dict[str, Any]:
         sample=job.tokenizer is None,
         progress=lambda count: speaker.progress(count, "documents read"),
     )
-    for line in found.hygiene.lines():
+    for line in [found.hygiene.lines()[0], *found.hygiene.warnings()]:
         speaker.say(line)
     tokenizer = job.tokenizer or _train_tokenizer(job, found.sample, speaker)
     tokenizer.save(job.partial / TOKENIZER)

@@ -137,16 +137,25 @@ class Hygiene:
     def lines(self) -> list[str]:
         """Say it in a few lines, worst last; what is nought is not mentioned."""
         kinds = f", {count_text(self.conversations)} of them conversations" if self.conversations else ""
-        lines = [f"{count_text(self.documents)} documents, {count_text(self.characters)} characters{kinds}"]
-        said = [
-            (self.empty, "empty documents left out"),
-            *((count, what) for what, count in self.notes.items()),
-            (self.duplicates, "documents equal an earlier one (kept)"),
-            (self.dropped, "training documents left out because they stand in data.validation_path"),
-            *((count, f"records left out: {reason}") for reason, count in self.bad.items()),
-            (self.overlap, "validation documents stand in the training data too"),
-        ]
-        return lines + [f"{count_text(count)} {what}" for count, what in said if count]
+        lines = [f"{documents_text(self.documents)}, {count_text(self.characters)} characters{kinds}"]
+        said = {
+            "empty documents left out": self.empty,
+            **self.notes,
+            "documents equal to an earlier one, kept": self.duplicates,
+            "training documents left out because they stand in data.validation_path": self.dropped,
+        }
+        return lines + [f"{what}: {count_text(count)}" for what, count in said.items() if count] + self.warnings()
+
+    def warnings(self) -> list[str]:
+        """Say only what may spoil a result: what could not be used, and what validation shares with training."""
+        said = {f"records left out, {reason}": count for reason, count in self.bad.items()}
+        said["validation documents that stand in the training data too"] = self.overlap
+        return [f"{what}: {count_text(count)}" for what, count in said.items() if count]
+
+
+def documents_text(count: int) -> str:
+    """1 -> '1 document', 12345 -> '12.3k documents'."""
+    return f"{count_text(count)} document{'' if count == 1 else 's'}"
 
 
 def packing_line(shards: ShardSet, context: int) -> str:

@@ -96,16 +96,19 @@ def read_pieces(path: Path, *, tally: Tally) -> Iterator[tuple[str, str]]:
     """
     with open_text(path) as file:
         data = without_bom(file.read(PIECE_BYTES + 1), tally)
-        line = 1
+        if not data:
+            yield str(path), ""
+        line, whole = 1, True
         while data:
             data += file.read(PIECE_BYTES + 1 - len(data))
             cut = len(data) if len(data) <= PIECE_BYTES else _last_break(data[:PIECE_BYTES])
             piece, data = data[:cut], data[cut:]
-            if line == 1 and data:
+            if whole and data:
+                whole = False
                 tally.note("text files above 1 MiB, cut into documents at line ends")
             if piece.count(0) > max(8, len(piece) // 1000):
                 raise _foreign(path, "binary")
-            where = str(path) if line == 1 and not data else f"{path}, line {line}"
+            where = str(path) if whole else f"{path}, line {line}"
             text = decode(piece, path, line, tally)
             line += piece.count(b"\n")
             if text is not None:
@@ -218,7 +221,10 @@ def _refuse_foreign(head: bytes, path: Path) -> None:
         if head.startswith(start):
             raise _foreign(path, name)
     if head.count(0) > max(8, len(head) // 1000):
-        raise _foreign(path, "UTF-16 without its mark, or binary")
+        fewer, more = sorted((head[0::2].count(0), head[1::2].count(0)))
+        # Two bytes a character: of European text nearly every second byte is NUL, and hardly any other.
+        two_bytes = more > len(head) // 8 and more > 10 * fewer
+        raise _foreign(path, "UTF-16 without its mark" if two_bytes else "binary")
 
 
 def _foreign(path: Path, name: str) -> DataError:

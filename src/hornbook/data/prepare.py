@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.data.building import MANIFEST, TOKENIZER, build_set, sha256_of
-from hornbook.data.hygiene import SPLITS, packing_line
+from hornbook.data.hygiene import SPLITS, documents_text, packing_line
 from hornbook.data.job import Job, make_job
 from hornbook.data.shards import ShardSet, token_dtype
 from hornbook.errors import DataError
@@ -60,7 +60,7 @@ class PreparedData:
     def summary(self, context: int) -> list[str]:
         """Say in a few lines what the set holds, what was wrong with it and what rows of `context` tokens cut."""
         counts = ", ".join(
-            f"{count_text(part.num_tokens)} {part.name} tokens in {count_text(part.num_documents)} documents"
+            f"{count_text(part.num_tokens)} {part.name} tokens in {documents_text(part.num_documents)}"
             for part in (self.train, self.validation)
         )
         return [counts, *self.manifest["report"], packing_line(self.train, context)]

@@ -204,5 +204,5 @@ def _nothing(part: Part, hygiene: Hygiene) -> DataError:
             fix="give a validation_path with other documents, or none to hold a part out.",
         )
     empty = sum(source.tally.empty for source in part.sources)
-    found = f" ({empty:,} empty documents)" if empty else ""
+    found = f" (empty documents: {empty:,})" if empty else ""
     return DataError(f"{part.name} holds no text{found}.", fix="give a file or folder with text in it.")

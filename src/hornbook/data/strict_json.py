@@ -87,7 +87,7 @@ def read_json_lines(path: Path, *, max_bytes: int, tally: Tally) -> Iterator[tup
             text = text.strip(WHITE)
             value, end, problem = decoder.decode(text)
             if end < len(text):
-                problem = f"'{text[end : end + 20]}' behind the end of the object"
+                problem = f"{text[end : end + 20]!r} behind the end of the object"
         except json.JSONDecodeError as error:
             value, problem = None, f"{error.msg} at column {error.pos + 1}"
         yield from _record(where, value, problem, tally)

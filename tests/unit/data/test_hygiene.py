@@ -107,15 +107,16 @@ def test_the_report_mentions_what_was_found_and_nothing_else():
     )
     assert report.lines() == [
         "10 documents, 20 characters, 3 of them conversations",
-        "2 empty documents left out",
-        "7 x seen",
-        "1 documents equal an earlier one (kept)",
-        "5 training documents left out because they stand in data.validation_path",
-        "6 records left out: too long",
-        "4 validation documents stand in the training data too",
+        "empty documents left out: 2",
+        "x seen: 7",
+        "documents equal to an earlier one, kept: 1",
+        "training documents left out because they stand in data.validation_path: 5",
+        "records left out, too long: 6",
+        "validation documents that stand in the training data too: 4",
     ]
+    assert report.warnings() == report.lines()[-2:]
 
 
 def test_documents_longer_than_a_row_are_counted(write_set):
     shards = write_set([[1] * 10, [1] * 11, [1] * 3, [1] * 30])
-    assert packing_line(shards, 10) == "2 of 4 documents (50.0 %) are longer than a row of 10"
+    assert packing_line(shards, 10) == "2 of 4 documents (50.0 %) longer than a row of 10"

@@ -91,7 +91,7 @@ def test_damaged_gzip_is_refused_by_name(tmp_path, tally, data, reason):
     [
         ("text".encode("utf-16"), "UTF-16"),
         ("text".encode("utf-32"), "UTF-32"),
-        ("some text".encode("utf-16-le") * 9, "UTF-16 without its mark, or binary"),
+        ("some text".encode("utf-16-le") * 9, "UTF-16 without its mark"),
         (b"\x89PNG\r\n", "PNG"),
         (b"PK\x03\x04....", "zip"),
         (b"PAR1....", "parquet"),
@@ -117,6 +117,11 @@ def test_a_single_nul_is_kept(tmp_path, tally):
 def test_a_short_file_is_one_piece(tmp_path, tally):
     path = file(tmp_path, b"one\ntwo")
     assert pieces(path, tally) == [(str(path), "one\ntwo")]
+
+
+def test_an_empty_file_is_one_empty_piece(tmp_path, tally):
+    path = file(tmp_path, b"")
+    assert pieces(path, tally) == [(str(path), "")]
 
 
 def test_a_long_file_is_cut_at_line_ends_and_nothing_is_lost(tmp_path, tally):

@@ -56,7 +56,7 @@ def test_training_data_that_is_all_validation_data_is_refused(tmp_path):
 
 
 def test_data_of_nothing_but_empty_documents_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"data holds no text \(2 empty documents\)"):
+    with pytest.raises(DataError, match=r"data holds no text \(empty documents: 2\)"):
         scanned(tmp_path, ["", " "])
 
 
