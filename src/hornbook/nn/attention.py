@@ -57,14 +57,14 @@ class CausalAttention(nn.Module):
         if state is not None:
             keys, values = state.append(keys, values)  # (B, G, C, K)
             keys, values = keys.to(queries.dtype), values.to(queries.dtype)
-        return PATHS[self.path](queries, keys, values, mask, self.dropout if self.training else 0.0)
+        # A single query has nothing to mask, and one fused call is the least work.
+        path = self.path if queries.shape[2] > 1 else "sdpa"
+        return PATHS[path](queries, keys, values, mask, self.dropout if self.training else 0.0)
 
 
-def causal_mask(queries: Tensor, keys: Tensor) -> Tensor | None:
-    """Return the (T, C) mask of the last T of C positions, 0 or -inf; none when a single query sees everything."""
+def causal_mask(queries: Tensor, keys: Tensor) -> Tensor:
+    """Return the (T, C) mask, 0 or -inf, of queries that are the last T of C positions."""
     T, C = queries.shape[-2], keys.shape[-2]
-    if T == 1:
-        return None
     return torch.full((T, C), -torch.inf, dtype=queries.dtype, device=queries.device).triu_(C - T + 1)
 
 
@@ -110,14 +110,16 @@ def use_attention(model: nn.Module, path: str) -> None:
 
 def _sdpa(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """One call to torch's fused kernels; memory stays linear in T."""
-    plain = mask is None and queries.shape[-2] == keys.shape[-2]
+    T, C = queries.shape[-2], keys.shape[-2]
+    if mask is None and 1 < T < C:
+        mask = causal_mask(queries, keys)  # torch's own flag aligns the first query with the first key
     return F.scaled_dot_product_attention(
         queries,
         keys,
         values,
-        attn_mask=mask if mask is not None or plain else causal_mask(queries, keys),
+        attn_mask=mask,
         dropout_p=dropout,
-        is_causal=plain,
+        is_causal=mask is None and T > 1,
         enable_gqa=keys.shape[1] != queries.shape[1],
     )
 
@@ -131,12 +133,9 @@ def _matmul(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, 
     B, H, T, K = queries.shape
     G, C = keys.shape[1], keys.shape[2]
     q, k, v = queries.reshape(B * G, -1, K), keys.reshape(B * G, C, K), values.reshape(B * G, C, K)
-    mask = causal_mask(queries, keys) if mask is None else mask
-    if mask is None:
-        scores = torch.bmm(q, k.transpose(1, 2)) * K**-0.5  # (B G, H/G T, C)
-    else:
-        # Adding the mask inside the product is a pass over the scores less, forward and backward.
-        scores = torch.baddbmm(_grouped(mask, B, G, H // G), q, k.transpose(1, 2), alpha=K**-0.5)
+    mask = _grouped(causal_mask(queries, keys) if mask is None else mask, B, G, H // G)
+    # Adding the mask inside the product is a pass over the scores less, forward and backward.
+    scores = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=K**-0.5)  # (B G, H/G T, C)
     weights = scores.softmax(-1)
     if dropout:
         weights = F.dropout(weights, dropout)

@@ -67,8 +67,13 @@ class Llama(LanguageModel):
 
     def _initialise(self, generator: torch.Generator) -> None:
         """Fill every matrix; norms already start at one."""
-        rule, num_layers = self.config.residual_init, self.config.num_layers
-        initialise.normal(self.embedding.weight, std=0.02, generator=generator)
+        width, rule, num_layers = self.config.width, self.config.residual_init, self.config.num_layers
+        if self.head is None:
+            std = initialise.tied_embedding_std(width, residual_rule=rule)
+        else:
+            std = initialise.UNTIED_EMBEDDING_STD
+            initialise.normal(self.head.weight, std=initialise.GPT2_STD, generator=generator)
+        initialise.normal(self.embedding.weight, std=std, generator=generator)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 initialise.fan_in(module.weight, generator=generator)
@@ -76,8 +81,6 @@ class Llama(LanguageModel):
             assert isinstance(block, Block)
             for output in (block.attention.output, block.feed_forward.down):
                 initialise.residual(output.weight, rule=rule, num_layers=num_layers)
-        if self.head is not None:
-            initialise.normal(self.head.weight, std=0.02, generator=generator)
 
 
 class Block(nn.Module):
