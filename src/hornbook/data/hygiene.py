@@ -163,6 +163,4 @@ def packing_line(shards: ShardSet, context: int) -> str:
     lengths = np.diff(shards.documents)
     cut = int((lengths > context).sum())
     share = percent_text(cut / max(len(lengths), 1))
-    return (
-        f"{count_text(cut)} of {count_text(len(lengths))} documents ({share}) are longer than a row of {context}"
-    )
+    return f"{count_text(cut)} of {documents_text(len(lengths))} ({share}) longer than a row of {context}"
