@@ -107,17 +107,28 @@ class _Subject:
         length = min(config.context, max(FEWEST_TOKENS, min(MOST_TOKENS, affordable)))
         generator = torch.Generator().manual_seed(self.seed)
         self.tokens = torch.randint(config.vocab_size, (2, length), generator=generator).to(self.device)
-        shaken = self._shaken()
-        self.weights = dict(zip(SMOOTH, ({}, shaken), strict=True))
-        for factor in LARGE_FACTORS:
-            large = {name: weight * factor if weight.dim() > 1 else weight for name, weight in shaken.items()}
-            if self.logits(self.tokens, large).isfinite().all():
-                self.weights[f"weights {factor:.0f} times as large"] = large
-                break
+        self.weights = dict(zip(SMOOTH, ({}, self._shaken()), strict=True))
 
     @property
     def length(self) -> int:
         return self.tokens.shape[1]
+
+    def all_weights(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Give the smooth weights, then the shaken ones enlarged in place: a third copy may not fit.
+
+        Factors are powers of two, so that dividing by them restores every bit.
+        """
+        yield from self.weights.items()
+        shaken = self.weights[SMOOTH[1]]
+        matrices = [weight for weight in shaken.values() if weight.dim() > 1]
+        for factor in LARGE_FACTORS:
+            torch._foreach_mul_(matrices, factor)
+            finite = bool(self.logits(self.tokens, shaken).isfinite().all())
+            if finite:
+                yield f"weights {factor:.0f} times as large", shaken
+            torch._foreach_mul_(matrices, 1 / factor)
+            if finite:
+                break
 
     def changed(self, part: slice) -> Tensor:
         """Return the first row with every token of `part` replaced by another."""
@@ -142,7 +153,7 @@ class _Subject:
         return logits.float()
 
     def documents(self) -> Tensor:
-        """Return a row of three documents, (1, T), as even as can be: `cuts` are where they begin."""
+        """Return a row of three documents, (1, T), as even as can be."""
         numbers = torch.arange(self.length, device=self.device) * min(3, self.length) // self.length
         return numbers[None].to(torch.int32)
 
@@ -154,7 +165,7 @@ class _Subject:
             shaken[name] = weight.detach()
             if weight.dim() > 1:
                 noise = torch.randn(weight.shape, generator=generator, device=self.device, dtype=weight.dtype)
-                shaken[name] = weight.detach() + noise * weight.shape[1:].numel() ** -0.5
+                shaken[name] = noise.mul_(weight.shape[1:].numel() ** -0.5).add_(weight.detach())
         return shaken
 
 
@@ -163,7 +174,7 @@ def _causal_by_perturbation(subject: _Subject) -> Proof:
     T = subject.length
     cuts = sorted({c for c in (1, T // 2, T - 1) if 0 < c < T})
     worst = _Worst(SAME[subject.dtype])
-    for kind, weights in subject.weights.items():
+    for kind, weights in subject.all_weights():
         for training in (False, True):
             mode = "training" if training else "evaluation"
             with torch.no_grad():
@@ -209,7 +220,7 @@ def _isolated_by_perturbation(subject: _Subject) -> Proof:
     """Change one document of a packed row: the others must not move; and each must read as it does alone."""
     documents = subject.documents()
     worst = _Worst(CLOSE[subject.dtype])
-    for kind, weights in subject.weights.items():
+    for kind, weights in subject.all_weights():
         for training in (False, True):
             mode = "training" if training else "evaluation"
             with torch.no_grad():
