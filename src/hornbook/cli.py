@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from hornbook.commands import (
+    demo,
     doctor,
     evaluate,
     generate,
@@ -28,6 +29,7 @@ from hornbook.commands import (
 from hornbook.errors import HornbookError, SettingsError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": demo.command,
     "recipes": recipes.command,
     "plan": plan.command,
     "prepare": prepare.command,

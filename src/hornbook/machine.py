@@ -8,23 +8,53 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+DTYPES = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
+"""What torch calls the number formats."""
+
 
 @dataclass(frozen=True)
-class MachineSpeed:
-    """What matrix products reach here.
+class Answer:
+    """One question that was measured, such as "peak side=1024 dtype=torch.float32".
+
+    Args:
+        what: its first word.
+        about: its other words, "side" -> "1024".
+        choice: the candidate that won.
+        seconds: the time of that candidate.
+    """
+
+    what: str
+    about: dict[str, str]
+    choice: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on one device of this machine.
 
     Args:
         device: its kind: "cpu", "cuda", "mps", "xpu".
-        flops: floating-point operations a second, by number format ("fp32", "bf16", "fp16").
-        dtype: the format measured to be faster for training, none if nobody measured.
+        answers: oldest first.
     """
 
     device: str
-    flops: dict[str, float]
-    dtype: str | None
+    answers: tuple[Answer, ...] = ()
 
+    def matmul_flops(self, dtype: str) -> float | None:
+        """Return the floating-point operations a second of large products in fp32, bf16 or fp16, if measured."""
+        rates = [
+            2 * int(answer.about["side"]) ** 3 / answer.seconds
+            for answer in self.answers
+            if answer.what == "peak" and DTYPES.get(answer.about["dtype"]) == dtype
+        ]
+        return max(rates, default=None)
 
-_SHORT = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
+    def choice(self, what: str, **about: object) -> str | None:
+        """Return what won when a question was measured in this very form; none if it never was."""
+        wanted = {name: str(value) for name, value in about.items()}
+        found = [one.choice for one in self.answers if one.what == what and wanted.items() <= one.about.items()]
+        return found[-1] if found else None
 
 
 def cache_folder() -> Path:
@@ -36,38 +66,25 @@ def cache_folder() -> Path:
     return base / "hornbook" / "measured"
 
 
-def read_speed(device: str = "auto") -> MachineSpeed:
+def read_machine(device: str = "auto") -> Machine:
     """Read what was measured on the device a run would use; "auto" is an accelerator where one was measured.
 
     Unreadable files count as not there: a cache is never worth a failure.
     """
-    found = [record for path in sorted(cache_folder().glob("*.json")) if (record := _read(path))]
-    kinds = {record["device"].partition(" ")[0] for record in found}
-    wanted = device.partition(":")[0] if device != "auto" else next(iter(sorted(kinds - {"cpu"})), "cpu")
-    flops: dict[str, float] = {}
-    dtype = None
-    for record in found:
-        if record["device"].partition(" ")[0] != wanted:
-            continue
-        words = dict(word.split("=") for word in record["question"].split() if "=" in word)
-        if record["question"].startswith("peak ") and words.get("dtype") in _SHORT:
-            rate = 2 * int(words["side"]) ** 3 / (float(record["milliseconds"]) / 1e3)
-            short = _SHORT[words["dtype"]]
-            flops[short] = max(rate, flops.get(short, 0.0))
-        elif record["question"].startswith("precision "):
-            dtype = record["choice"]
-    return MachineSpeed(wanted, flops, dtype)
+    paths = sorted(cache_folder().glob("*.json"), key=lambda path: (path.stat().st_mtime, path.name))
+    found = [answer for path in paths if (answer := _read(path)) is not None]
+    others = sorted({kind for kind, _ in found} - {"cpu"})
+    wanted = next(iter(others), "cpu") if device == "auto" else device.partition(":")[0]
+    return Machine(wanted, tuple(answer for kind, answer in found if kind == wanted))
 
 
-def _read(path: Path) -> dict[str, str] | None:
+def _read(path: Path) -> tuple[str, Answer] | None:
+    """Read the device's kind and the answer from one file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        key = found["key"]
-        return {
-            "question": str(key["question"]),
-            "device": str(key["device"]),
-            "choice": str(found["choice"]),
-            "milliseconds": str(found["milliseconds"][found["choice"]]),
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        what, *about = str(found["key"]["question"]).split()
+        seconds = float(found["milliseconds"][found["choice"]]) / 1e3
+        answer = Answer(what, dict(word.split("=", 1) for word in about), str(found["choice"]), seconds)
+        return str(found["key"]["device"]).partition(" ")[0], answer
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

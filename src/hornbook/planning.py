@@ -1,8 +1,8 @@
 """Will it fit, how long will it take: parameters, memory, disk, hours, all before anything is allocated.
 
 No torch here, and nothing is measured here either: what is known of the data and of the machine is an argument.
-Memory is what the process holds at the worst moment, the start of the backward pass, when activations and the
-gradient of the logits exist together.
+Memory is what the process holds at the worst moment, early in the backward pass, when the activations of every
+layer and gradients exist together.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,8 +17,14 @@ TOKEN_BYTES = 8
 PREFETCHED_BATCHES = 2
 """Batches made ahead of the step that uses them."""
 
-PROCESS_BYTES = 330 * 2**20
-"""Python, torch, the tokenizer and the thread pools of a CPU training process that holds no tensor yet."""
+TRAINING_PROCESS_BYTES = 440 * 2**20
+"""Python, torch, its kernels and what proving the model left behind, before the first step; measured on Linux."""
+
+DECODING_PROCESS_BYTES = 330 * 2**20
+"""The same of a process that only talks."""
+
+WORKING_LAYERS = 2
+"""Layers' worth of gradients and of values in between that the backward pass holds at once; measured."""
 
 CHUNKED_LOSS_FROM, CHUNK_ROWS = 16_384, 1024
 """From this vocabulary on, only the logits of this many positions exist at once (hornbook.nn.losses)."""
@@ -29,8 +35,8 @@ STATED_FLOPS_PER_CORE = 40e9
 REACHED_SHARE = 0.7
 """Share of the measured matrix rate that the products of a training step reach."""
 
-BYTES_MOVED_PER_VALUE = 24
-"""Memory traffic that each number kept for the backward pass stands for: it is written, read and changed in between."""
+TRAFFIC_PER_ACTIVATION = 6
+"""Bytes of memory traffic for each byte that a float32 step keeps for its backward pass: most is made in passes."""
 
 STATED_BANDWIDTH_PER_CORE = 10e9
 """Bytes a second a core moves in element-wise work. With the two constants above it predicts three shapes, 0.8 to
@@ -48,6 +54,7 @@ class Known:
         matmul_flops: matrix products a second this machine was measured to do, in the run's number format.
         bandwidth: bytes a second memory moves; none where it does not limit, as on accelerators.
         dtype: the number format auto would choose here: fp32, bf16 or fp16.
+        attention: the way auto would choose here: sdpa or matmul.
         cores: processor cores.
     """
 
@@ -57,6 +64,7 @@ class Known:
     matmul_flops: float | None = None
     bandwidth: float | None = None
     dtype: str | None = None
+    attention: str | None = None
     cores: int = 1
 
 
@@ -71,6 +79,7 @@ class Plan:
     parameters: dict[str, int]
     flops_per_token: int
     dtype: str
+    attention: str
     training_memory: dict[str, int]
     decoding_memory: dict[str, int]
     disk: dict[str, int]
@@ -131,6 +140,7 @@ def make_plan(config: RunConfig, known: Known) -> Plan:
     vocab_size, exact = vocabulary(config, known.vocab_size)
     model = config.model.with_vocabulary(vocab_size)
     dtype = config.precision.dtype if config.precision.dtype != "auto" else known.dtype or "fp32"
+    attention = config.precision.attention if config.precision.attention != "auto" else known.attention or "sdpa"
     planned = config.model_copy(update={"model": model})
     rate, rate_note = training_rate(planned, known)
     return Plan(
@@ -141,7 +151,8 @@ def make_plan(config: RunConfig, known: Known) -> Plan:
         parameters=model.parameters(),
         flops_per_token=model.training_flops_per_token(),
         dtype=dtype,
-        training_memory=training_memory(planned, dtype),
+        attention=attention,
+        training_memory=training_memory(planned, dtype, attention),
         decoding_memory=decoding_memory(planned),
         disk=disk(planned),
         tokens=config.training.steps * config.training.batch_tokens,
@@ -151,20 +162,27 @@ def make_plan(config: RunConfig, known: Known) -> Plan:
     )
 
 
-def training_memory(config: RunConfig, dtype: str) -> dict[str, int]:
-    """Bytes a training process holds at its worst moment, by part; `dtype` is that of the matrix products."""
+def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, int]:
+    """Bytes a training process holds at its worst moment, by part.
+
+    Args:
+        config: the run, its vocabulary known.
+        dtype: format of the matrix products: fp32, bf16 or fp16.
+        attention: how it is computed: sdpa or matmul.
+    """
     model, count = config.model, config.model.num_parameters()
     micro_tokens = config.micro_batch_rows * model.context
     compute_bytes = FLOAT_BYTES if dtype == "fp32" else 2
-    values = model.activation_values_per_token() * micro_tokens
+    activations = micro_tokens * model.activation_bytes_per_token(compute_bytes, scores=attention == "matmul")
     return {
-        "process": PROCESS_BYTES,
+        "process": TRAINING_PROCESS_BYTES,
         "weights": FLOAT_BYTES * count,
         # Autocast keeps one cast copy of every matrix for the length of a micro-batch.
         "weights in the compute format": 0 if dtype == "fp32" else compute_bytes * model.matmul_parameters(),
         "gradients": FLOAT_BYTES * count,
         "optimizer": optimizer_bytes(config),
-        "activations": values * compute_bytes,
+        "activations": activations,
+        "backward pass": WORKING_LAYERS * activations // getattr(model, "num_layers", 1),
         "logits": logits_bytes(model.vocab_size, micro_tokens, compute_bytes),
         "batches": (1 + PREFETCHED_BATCHES) * config.training.batch_tokens * 2 * TOKEN_BYTES,
     }
@@ -182,15 +200,15 @@ def logits_bytes(vocab_size: int, tokens: int, compute_bytes: int) -> int:
     """Bytes of the logits with their softmax and gradients while the loss is computed."""
     if vocab_size >= CHUNKED_LOSS_FROM:
         return vocab_size * min(tokens, CHUNK_ROWS) * (2 * FLOAT_BYTES + compute_bytes)
-    copies = FLOAT_BYTES if compute_bytes == FLOAT_BYTES else FLOAT_BYTES + compute_bytes
-    return vocab_size * tokens * (copies + 2 * FLOAT_BYTES)
+    # Log-softmax, its gradient, and the gradient of the logits: the loss is float32 whatever the products are.
+    return vocab_size * tokens * 3 * FLOAT_BYTES
 
 
 def decoding_memory(config: RunConfig) -> dict[str, int]:
     """Bytes a process that talks holds, one row of a full context, by part."""
     model = config.model
     return {
-        "process": PROCESS_BYTES,
+        "process": DECODING_PROCESS_BYTES,
         "weights": FLOAT_BYTES * model.num_parameters(),
         "state": model.state_bytes_per_token(FLOAT_BYTES) * model.context,
     }
@@ -210,7 +228,7 @@ def training_rate(config: RunConfig, known: Known) -> tuple[float, str]:
         return known.tokens_per_second, "measured by this run"
     flops = config.model.training_flops_per_token()
     if known.matmul_flops:
-        moved = config.model.activation_values_per_token() * BYTES_MOVED_PER_VALUE
+        moved = TRAFFIC_PER_ACTIVATION * config.model.activation_bytes_per_token(FLOAT_BYTES, scores=False)
         seconds = flops / (REACHED_SHARE * known.matmul_flops) + (
             moved / known.bandwidth if known.bandwidth else 0.0
         )

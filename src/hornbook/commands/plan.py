@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hornbook.commands.display import AsJson, Recipe, Settings, show, show_json, show_rows
 
 if TYPE_CHECKING:
+    from hornbook.machine import Machine
     from hornbook.planning import Plan
     from hornbook.run import RunConfig
+
+SHORT_CONTEXT = 256
+"""Up to this many tokens two bf16 products were measured to be faster on CPUs than the fused kernel."""
 
 
 def plan(recipe: str, settings: Sequence[str] = ()) -> "Plan":
@@ -18,24 +22,48 @@ def plan(recipe: str, settings: Sequence[str] = ()) -> "Plan":
     Raises:
         ConfigError: if the settings are wrong.
     """
-    from hornbook.machine import read_speed
+    from hornbook.machine import read_machine
     from hornbook.planning import STATED_BANDWIDTH_PER_CORE, Known, make_plan
     from hornbook.run import make_run
 
     config = make_run(recipe, settings)
-    speed, cores = read_speed(config.training.device), os.cpu_count() or 1
-    dtype = (speed.dtype if config.precision.dtype == "auto" else config.precision.dtype) or "fp32"
+    machine, cores = read_machine(config.training.device), os.cpu_count() or 1
+    dtype = expected_dtype(config, machine)
     vocab_size, train_tokens = prepared_counts(config)
     known = Known(
         vocab_size=vocab_size,
         train_tokens=train_tokens,
         tokens_per_second=measured_rate(config),
-        matmul_flops=speed.flops.get(dtype),
-        bandwidth=STATED_BANDWIDTH_PER_CORE * cores if speed.device == "cpu" else None,
+        matmul_flops=machine.matmul_flops(dtype),
+        bandwidth=STATED_BANDWIDTH_PER_CORE * cores if machine.device == "cpu" else None,
         dtype=dtype,
+        attention=expected_attention(config, machine, dtype),
         cores=cores,
     )
     return make_plan(config, known)
+
+
+def expected_dtype(config: "RunConfig", machine: "Machine") -> str:
+    """Say in which format this machine would train the run, from what was measured for its shape or another."""
+    if config.precision.dtype != "auto":
+        return config.precision.dtype
+    rows, width = min(4096, config.micro_batch_rows * config.model.context), getattr(config.model, "width", 256)
+    return machine.choice("precision", rows=rows, width=width) or machine.choice("precision") or "fp32"
+
+
+def expected_attention(config: "RunConfig", machine: "Machine", dtype: str) -> str:
+    """Say how this machine would compute attention; unmeasured, a CPU in a short format does without the kernel."""
+    from hornbook.machine import DTYPES
+
+    if config.precision.attention != "auto":
+        return config.precision.attention
+    context, heads = config.model.context, getattr(config.model, "num_heads", 1)
+    torch_dtype = next(name for name, short in DTYPES.items() if short == dtype)
+    measured = machine.choice(
+        "attention", rows=config.micro_batch_rows, heads=heads, tokens=context, dtype=torch_dtype
+    )
+    short_and_narrow = machine.device == "cpu" and dtype != "fp32" and context <= SHORT_CONTEXT
+    return measured or ("matmul" if short_and_narrow else "sdpa")
 
 
 def prepared_counts(config: "RunConfig") -> tuple[int | None, int | None]:
@@ -133,7 +161,7 @@ def show_plan(plan: "Plan") -> None:
     show_rows([part, f"{count:,}"] for part, count in plan.parameters.items() if count)
     show(f"  {count_text(plan.flops_per_token)} floating-point operations a trained token")
     for title, parts in (
-        (f"memory, training ({plan.dtype} matrix products)", plan.training_memory),
+        (f"memory, training ({plan.dtype} products, {plan.attention} attention)", plan.training_memory),
         ("memory, talking", plan.decoding_memory),
         ("disk", plan.disk),
     ):

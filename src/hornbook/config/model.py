@@ -57,8 +57,13 @@ class ModelConfig(Section):
         """Bytes of decoding state one more token of one row adds, with `value_bytes` a number."""
 
     @abstractmethod
-    def activation_values_per_token(self) -> int:
-        """Count the numbers kept for the backward pass of one token, without logits and attention scores."""
+    def activation_bytes_per_token(self, value_bytes: int, *, scores: bool) -> int:
+        """Bytes kept for the backward pass of one token, without logits.
+
+        Args:
+            value_bytes: of a number in matrix products; what norms keep is float32 whatever it is.
+            scores: whether attention keeps its weights, as precision.attention = matmul does.
+        """
 
     def with_vocabulary(self, vocab_size: int) -> "ModelConfig":
         """Return this config with the tokenizer's vocabulary size filled in."""

@@ -63,5 +63,12 @@ class GPTConfig(ModelConfig):
     def state_bytes_per_token(self, value_bytes: int) -> int:
         return 2 * self.num_layers * self.width * value_bytes
 
-    def activation_values_per_token(self) -> int:
-        return self.num_layers * (9 + 8) * self.width + 3 * self.width
+    def activation_bytes_per_token(self, value_bytes: int, *, scores: bool) -> int:
+        # A norm keeps what it read, a product what it read, GELU what it read; dropout keeps its mask. Attention with
+        # dropout keeps its weights whichever way it is computed, and besides them the mask and what was dropped.
+        D, dropout = self.width, self.dropout > 0
+        weights = self.num_heads * self.context * (3 if dropout else 1 if scores else 0)
+        weight_bytes = value_bytes if scores else 4  # torch's own way of dropping weights keeps them in float32
+        products = 6 * D + 8 * D + (2 * D if dropout else 0)
+        layer = 4 * 2 * D + value_bytes * products + weight_bytes * weights
+        return self.num_layers * layer + 4 * D + value_bytes * D * (2 if dropout else 1)

@@ -98,10 +98,14 @@ class LlamaConfig(ModelConfig):
     def state_bytes_per_token(self, value_bytes: int) -> int:
         return 2 * self.num_layers * self.kv_heads * self.head_width * value_bytes
 
-    def activation_values_per_token(self) -> int:
-        kv = self.kv_heads * self.head_width
-        layer = 6 * self.width + 3 * kv + (4 if self.activation == "swiglu" else 3) * self.inner_width
-        return self.num_layers * layer + 3 * self.width
+    def activation_bytes_per_token(self, value_bytes: int, *, scores: bool) -> int:
+        # A norm keeps what it read, in float32; a product what it read; relu2 and swiglu their insides.
+        D, kv = self.width, self.kv_heads * self.head_width
+        norms = 2 * D + (D + kv if self.qk_norm else 0)
+        products = 4 * D + 2 * kv + (4 if self.activation == "swiglu" else 2) * self.inner_width
+        weights = self.num_heads * self.context if scores else 0
+        layer = 4 * norms + value_bytes * (products + weights)
+        return self.num_layers * layer + 4 * D + value_bytes * D
 
     def _attention_matrices(self) -> int:
         return 2 * self.width * self.width + 2 * self.width * self.kv_heads * self.head_width
