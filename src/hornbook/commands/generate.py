@@ -90,24 +90,34 @@ class LoadedModel:
 def load(folder: "str | Path", *, device: str = "auto") -> LoadedModel:
     """Load the model of a run or model folder, ready to speak.
 
+    A model folder without its run comes from elsewhere: nobody here proved it, so it is proved now.
+
     Raises:
         CheckpointError: if there is none, or a file is damaged.
+        ProofError: if a model from elsewhere fails a proof.
         DeviceError: if there is no such device.
     """
     from pathlib import Path
 
+    import torch
+
     from hornbook.config.sections import SamplingConfig
     from hornbook.device import pick_device
     from hornbook.inference.speak import Speaker
+    from hornbook.proofs.honest import prove_honest
+    from hornbook.proofs.proof import require
     from hornbook.run import load_run
     from hornbook.runlog.paths import RunFolder
     from hornbook.storage.artifact import load_artifact
 
-    root = Path(folder)
-    artifact = load_artifact(root, device=pick_device(device))
+    root, where = Path(folder), pick_device(device)
+    artifact = load_artifact(root, device=where)
     settings = RunFolder(root).config
-    of_a_run = settings.is_file() and artifact.folder != root
-    return LoadedModel(Speaker(artifact), load_run(settings).sampling if of_a_run else SamplingConfig())
+    if settings.is_file() and artifact.folder != root:
+        return LoadedModel(Speaker(artifact), load_run(settings).sampling)
+    proofs = prove_honest(artifact.model, artifact.tokenizer, artifact.template, device=where, dtype=torch.float32)
+    require(proofs, subject=str(root))
+    return LoadedModel(Speaker(artifact), SamplingConfig())
 
 
 def generate(folder: "str | Path", prompt: str, *, device: str = "auto", **options: object) -> "Spoken":

@@ -86,17 +86,12 @@ def prove(folder: "str | Path", *, device: str = "auto") -> "list[Proof]":
     import torch
 
     from hornbook.device import pick_device
-    from hornbook.proofs.model import prove_model
-    from hornbook.proofs.tokenizer import prove_template, prove_tokenizer
+    from hornbook.proofs.honest import prove_honest
     from hornbook.storage.artifact import load_artifact
 
     where = pick_device(device)
     artifact = load_artifact(Path(folder), device=where)
-    return [
-        *prove_model(artifact.model, device=where, dtype=torch.float32),
-        *prove_tokenizer(artifact.tokenizer),
-        *prove_template(artifact.template, artifact.tokenizer),
-    ]
+    return prove_honest(artifact.model, artifact.tokenizer, artifact.template, device=where, dtype=torch.float32)
 
 
 def command(

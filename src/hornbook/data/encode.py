@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hornbook.data.hygiene import SplitName, count_characters
 from hornbook.data.shards import Block, token_dtype
 from hornbook.data.sources import Content
-from hornbook.errors import DataError
+from hornbook.errors import DataError, ProofError
 from hornbook.text.conversation import Conversation
 from hornbook.text.template import Learn, render_batch
 from hornbook.text.tokenizer import Tokenizer
@@ -43,6 +43,7 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, template: str, learn: Learn) -> None:
         self.dtype = token_dtype(tokenizer.vocab_size)
         self._tokenizer, self._template, self._learn = tokenizer, template, learn
+        self._token_bytes = np.array([len(entry) for entry in tokenizer.token_bytes()], np.int64)
 
     def encode(self, contents: Sequence[Content]) -> Block:
         """Encode some documents; they keep their order.
@@ -80,7 +81,22 @@ class Encoder:
         for piece in pieces:
             tokens[start : start + len(piece)] = piece
             start += len(piece) + 1
+        self._balance(texts, pieces)
         return Block(tokens, lengths)
+
+    def _balance(self, texts: list[str], pieces: Sequence[NDArray[Any]]) -> None:
+        """Check the byte ledger: the tokens of each text have as many bytes as the text.
+
+        Raises:
+            ProofError: naming the first text for which they have not.
+        """
+        for text, piece in zip(texts, pieces, strict=True):
+            of_text, of_tokens = len(text.encode()), int(self._token_bytes[piece].sum())
+            if of_text != of_tokens:
+                raise ProofError(
+                    f"The tokens of a text have {of_tokens} bytes, the text has {of_text}: {text[:40]!r}...",
+                    fix="the tokenizer loses or adds text: choose another, or report it with this text.",
+                )
 
     def _conversations(self, conversations: list[Conversation]) -> Block:
         rendered = render_batch(self._template, conversations, self._tokenizer, learn=self._learn)

@@ -19,9 +19,8 @@ from hornbook.models.build import build_model
 from hornbook.models.contract import LanguageModel
 from hornbook.nn.attention import use_attention
 from hornbook.proofs.health import prove_start
-from hornbook.proofs.model import prove_model
+from hornbook.proofs.honest import prove_honest
 from hornbook.proofs.proof import require
-from hornbook.proofs.tokenizer import prove_template, prove_tokenizer
 from hornbook.run import RunConfig, load_run, save_run
 from hornbook.runlog.paths import RunFolder
 from hornbook.storage.receipt import compare_receipts, make_receipt, write_receipt
@@ -106,9 +105,8 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
 
     # 7. The proofs: no future, no neighbour, no lost text, a stop token that is learnt.
     subject = f"{type(model).__name__} on {device} in {choices.dtype}"
-    require(prove_model(model, device=device, dtype=precision.dtype), subject=subject)
-    require(prove_tokenizer(prepared.tokenizer), subject="the tokenizer")
-    require(prove_template(prepared.template, prepared.tokenizer), subject=f"template {prepared.template}")
+    proofs = prove_honest(model, prepared.tokenizer, prepared.template, device=device, dtype=precision.dtype)
+    require(proofs, subject=subject)
 
     # 8. The past: the newest whole checkpoint. Without one, the start is proved healthy instead.
     saver = Saver(folder, prepared.tokenizer, prepared.template, config.checkpoint.keep_last)

@@ -5,7 +5,7 @@ import pytest
 
 from hornbook.config.sections import BPETokenizerConfig, BytesTokenizerConfig
 from hornbook.data.encode import BATCH_CHARACTERS, Encoder, encode_in_order
-from hornbook.errors import DataError
+from hornbook.errors import DataError, ProofError
 from hornbook.text.conversation import exchange
 from hornbook.text.template import render, text_document
 from hornbook.text.tokenizer_kinds import build_tokenizer
@@ -76,3 +76,10 @@ def test_an_error_of_a_worker_reaches_the_caller(tokenizer):
     encoder = Encoder(tokenizer, "text", "answers")
     with pytest.raises(DataError, match="holds id 60,000"):
         list(encode_in_order(encoder, [("train", np.array([60_000]))], workers=2))
+
+
+def test_a_tokenizer_that_loses_text_is_found_out_at_the_text(tokenizer, monkeypatch):
+    short = [entry[:-1] for entry in tokenizer.token_bytes()]
+    monkeypatch.setattr(tokenizer, "token_bytes", lambda: short)
+    with pytest.raises(ProofError, match="The tokens of a text have .* bytes, the text has 15: 'First Citizen"):
+        Encoder(tokenizer, "text", "answers").encode(TEXTS)
