@@ -138,6 +138,10 @@ def load_run(path: Path) -> RunConfig:
                 f"{path} has format {content['format']}; this Hornbook knows {CONFIG_FORMAT}.",
                 fix="use the Hornbook version that wrote the run, or a newer one.",
             )
+        if "settings" not in content and "arch" in content:
+            raise CheckpointError(
+                f"{path.parent} is a model folder, not a run.", fix="name the run's folder, the one above it."
+            )
         return RunConfig.model_validate(content["settings"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

@@ -29,7 +29,9 @@ def test_the_micro_batch_is_the_batch_unless_it_is_named():
 
 
 def test_a_batch_that_is_no_multiple_of_the_context_names_its_neighbours():
-    with pytest.raises(SettingsError, match=r"not a multiple of model.context = 256\.\nfix: set it to 768 or 1024"):
+    with pytest.raises(
+        SettingsError, match=r"not a multiple of model.context = 256\.\nfix: set it to 768 or 1024"
+    ):
         make("training.batch_tokens=1000")
 
 
@@ -104,4 +106,11 @@ def test_a_run_of_a_newer_format_says_so(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"format": 99, "settings": {}}', encoding="utf-8")
     with pytest.raises(CheckpointError, match="has format 99; this Hornbook knows 1"):
+        load_run(path)
+
+
+def test_a_model_s_settings_are_not_a_run_s(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"format": 1, "arch": "llama", "config": {}}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"is a model folder, not a run\.\nfix: name the run's folder"):
         load_run(path)

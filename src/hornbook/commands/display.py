@@ -41,6 +41,13 @@ def show_rows(rows: Iterable[Sequence[str]], *, indent: int = 2) -> None:
         print((" " * indent + "  ".join(cells)).rstrip())
 
 
+def has_colours() -> bool:
+    """Tell whether standard output shows colours."""
+    from rich.console import Console
+
+    return Console().color_system is not None
+
+
 def show_pieces(pieces: Sequence[tuple[str, str]]) -> None:
     """Print pieces of text in their styles; where there are no colours, bars stand between them.
 
@@ -50,15 +57,16 @@ def show_pieces(pieces: Sequence[tuple[str, str]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    if console.color_system is None:
+    if not has_colours():
         print("|".join(text for text, _ in pieces))
         return
     line = Text()
     for text, style in pieces:
-        # A line break would hide its colour: show it, then break.
-        line.append(visible(text).replace("\u21b5", "\u21b5\n"), style=style)
-    console.print(line)
+        # A line break has no colour of its own: it is shown as an arrow before it is made.
+        for number, part in enumerate(text.split("\n")):
+            line.append("\u21b5\n" if number else "", style=style)
+            line.append(visible(part), style=style)
+    Console(highlight=False, soft_wrap=True).print(line)
 
 
 def visible(text: str) -> str:

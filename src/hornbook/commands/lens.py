@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hornbook.commands.display import AsJson, Run, show, show_json, show_pieces
+from hornbook.commands.display import AsJson, Run, has_colours, show, show_json, show_pieces, visible
 
 if TYPE_CHECKING:
     from hornbook.data.lens import LensRow, Span
@@ -85,6 +85,11 @@ def show_row(row: "LensRow") -> None:
         f"documents {', '.join(map(str, row.documents))}{padding}"
     )
     pieces: list[tuple[str, str]] = []
+    if not has_colours():
+        for span in explain(row):
+            cost = "" if span.loss is None else f"{span.loss:6.2f} "
+            show(f"{'learn' if span.learnt else 'read ':5} {cost}| {visible(span.text)}")
+        return
     for span in explain(row):
         if span.boundary and pieces:
             pieces.append(("\n", "dim"))

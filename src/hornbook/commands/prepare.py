@@ -33,9 +33,17 @@ def prepare(
 
 def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) -> None:
     """Turn a recipe's text into tokens; training does it too."""
+    import shlex
+
     from hornbook.run import make_run
 
-    prepared = prepare(recipe, settings or (), say=None if as_json else show)
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        show(line)
+
+    prepared = prepare(recipe, settings or (), say=None if as_json else say)
     if as_json:
         show_json({"folder": str(prepared.folder), **prepared.manifest})
         return
@@ -44,5 +52,6 @@ def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) 
     show(f"\n{prepared.folder}: template {prepared.template}")
     show(f"{tokenizer.kind} tokenizer of {tokenizer.vocab_size:,}, hash {tokenizer.hash[:12]}")
     for line in prepared.summary(context):
-        show(line)
-    show(f"\nNext: hornbook train {recipe} {' '.join(settings or ())}".rstrip())
+        if line not in said:
+            show(line)
+    show(f"\nNext: {shlex.join(['hornbook', 'train', recipe, *(settings or ())])}")

@@ -80,4 +80,6 @@ def test_the_script_writes_the_page(tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "write_reference.py").write_text(script, encoding="utf-8")
     subprocess.run([sys.executable, "scripts/write_reference.py"], cwd=tmp_path, check=True)
-    assert (tmp_path / "docs" / "reference" / "settings.md").read_text(encoding="utf-8") == reference_page(RunConfig)
+    assert (tmp_path / "docs" / "reference" / "settings.md").read_text(encoding="utf-8") == reference_page(
+        RunConfig
+    )

@@ -1,0 +1,60 @@
+"""Every shipped recipe loads, is described, and trains two steps when it is made small."""
+
+import pytest
+
+import hornbook
+from hornbook.config.sources import shipped_recipes
+from hornbook.run import make_run
+
+SMALL = [
+    "model.width=32",
+    "model.num_layers=1",
+    "model.num_heads=2",
+    "model.num_kv_heads=0",
+    "model.context=64",
+    "tokenizer.vocab_size=300",
+    "training.steps=2",
+    "training.batch_tokens=128",
+    "training.micro_batch_rows=1",
+    "training.device=cpu",
+    "training.threads=1",
+    "precision.dtype=fp32",
+    "precision.attention=sdpa",
+    "data.problems=200",
+    "data.max_documents=40",
+    "evaluation.max_tokens=1024",
+    "sampling.every_steps=2",
+    "sampling.max_tokens=4",
+]
+"""What makes any recipe small; everything else stays as shipped."""
+
+TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 40
+RECORDS = "".join(f'{{"question": "What is {n} + {n}?", "answer": "{2 * n}"}}\n' for n in range(200))
+CONTENT = {"questions": ("data.jsonl", RECORDS)}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_recipe_says_in_its_first_line_what_it_is(name):
+    first = shipped_recipes()[name].splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) < 125
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_recipe_s_name_is_its_run_s_folder(name):
+    assert make_run(name, environment={}).folder == f"runs/{name}"
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_recipe_made_small_trains_two_steps(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = list(SMALL)
+    if not make_run(name, environment={}).data.path:
+        file, content = CONTENT.get(name, ("data.txt", TEXT))
+        (tmp_path / file).write_text(content, encoding="utf-8")
+        settings.append(f"data.path={file}")
+    outcome = hornbook.train(name, settings)
+    assert outcome.finished
+    assert outcome.step == 2
+    assert (tmp_path / "runs" / name / "model" / "model.safetensors").is_file()
