@@ -265,7 +265,14 @@ def _expect_text(value: Any, name: str, row: _Record) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        str: "text",
+        dict: "an object",
+        list: "a list",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     return "null" if value is None else names.get(type(value), f"a {type(value).__name__}")
 
 

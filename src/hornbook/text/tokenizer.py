@@ -53,7 +53,8 @@ class Tokenizer:
         vocab_size: number of ids; they are 0 .. vocab_size - 1.
         specials: ids of the special tokens by name.
         bos_id, eos_id, pad_id: the three that are asked for most.
-        hash: sha256 of the tokenizer.json, in hexadecimal.
+        file: the tokenizer.json itself.
+        hash: sha256 of it, in hexadecimal.
     """
 
     def __init__(self, file: bytes, *, kind: str, where: str = TOKENIZER_FILE) -> None:
@@ -74,7 +75,7 @@ class Tokenizer:
         self.vocab_size = len(content.entries)
         self.bos_id, self.eos_id, self.pad_id = (self.specials[name] for name in SPECIALS[:3])
         self.hash = hashlib.sha256(file).hexdigest()
-        self._file = file
+        self.file = file
         self._content = content
         self._entries = content.entries
         self._names = {index: name for name, index in self.specials.items()}
@@ -178,7 +179,7 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer into a folder, which is made if missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TOKENIZER_FILE).write_bytes(self._file)
+        (folder / TOKENIZER_FILE).write_bytes(self.file)
         about = {"kind": self.kind, "hash": self.hash}
         (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
