@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from hornbook.errors import DeviceError
+from hornbook.machine import cache_folder
 
 ADVANTAGE = 1.15
 """How many times faster bfloat16 must be than float32 to be chosen: it costs precision."""
@@ -164,15 +165,6 @@ def peak_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     a, b = _random(device, dtype, side, side).detach(), _random(device, dtype, side, side).detach()
     seen = _measured(f"peak side={side} dtype={dtype}", {"matmul": lambda: a @ b}, device)
     return 2 * side**3 / (seen.milliseconds["matmul"] / 1e3)
-
-
-def cache_folder() -> Path:
-    """Where measured choices are kept: the user's cache folder, by the system's custom."""
-    if os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "hornbook" / "measured"
 
 
 def _measured(

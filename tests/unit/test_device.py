@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from hornbook.device import (
-    cache_folder,
     describe_device,
     measure_attention,
     measure_precision,
@@ -12,6 +11,7 @@ from hornbook.device import (
     pick_device,
 )
 from hornbook.errors import DeviceError
+from hornbook.machine import cache_folder
 from hornbook.nn.attention import PATHS
 
 CPU = torch.device("cpu")

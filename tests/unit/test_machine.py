@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from hornbook.device import cache_folder as device_cache_folder
 from hornbook.machine import Machine, cache_folder, read_machine
 
 
@@ -23,10 +22,6 @@ def write(cache, name, question, *, choice="matmul", milliseconds=1.0, device="c
         "milliseconds": {choice: milliseconds},
     }
     (cache / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def test_both_sides_mean_the_same_folder(cache):
-    assert device_cache_folder() == cache_folder()
 
 
 def test_nothing_measured_is_an_empty_machine(cache):

@@ -63,7 +63,9 @@ def test_shares_are_percent():
     assert percent_text(0.8312) == "83.1 %"
 
 
-@pytest.mark.parametrize(("text", "count"), [("64k", 64_000), ("1.5M", 1_500_000), ("1,000", 1000), ("2_000", 2000)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("64k", 64_000), ("1.5M", 1_500_000), ("1,000", 1000), ("2_000", 2000)]
+)
 def test_counts_are_read(text, count):
     assert parse_count(text) == count
 

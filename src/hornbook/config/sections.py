@@ -34,8 +34,8 @@ class DataConfig(Section):
     """What is read, how it becomes rows, what is held out."""
 
     path: str | tuple[str, ...] = ""
-    """File or folder (.txt, .jsonl, .json, .csv, .parquet, each also .gz where that makes sense), builtin:reasoning,
-    builtin:python, a nanoGPT .bin file, or a list of these read one after the other."""
+    """File or folder (.txt, .jsonl, .json, .csv, .parquet, text also as .gz), builtin:reasoning, builtin:python, a
+    nanoGPT .bin file, or a list of these read one after the other."""
 
     sources: tuple[SourceConfig, ...] = ()
     """Several sources with weights, instead of data.path: [{path = "a.txt", weight = 2}, {path = "b.jsonl"}]."""
@@ -43,8 +43,8 @@ class DataConfig(Section):
     validation_path: str = ""
     """A separate file or folder to validate on; empty holds part of the data out."""
 
-    fields: dict[str, str] = {}
-    """Names of your own JSON keys or columns: {input = "prompt", output = "reply.text"}; dots enter nested objects."""
+    fields: dict[str, str] = Field(default={})
+    """Names of your own JSON keys or columns: {input = "ask", output = "reply.text"}; dots enter nested objects."""
 
     template: Literal["auto", "text", "forge1", "plain"] = "auto"
     """How a conversation is written: forge1 (special tokens), plain (User:/Assistant:), text (documents as they
@@ -202,8 +202,8 @@ class MuonConfig(Section):
     """Muon for the hidden matrices, AdamW for the rest (Jordan 2024, kellerjordan.github.io/posts/muon)."""
 
     name: Literal["muon"] = "muon"
-    lr: PositiveFloat = 1e-2
-    """Peak learning rate of the hidden matrices."""
+    lr: PositiveFloat = 5e-3
+    """Peak learning rate of the hidden matrices, on AdamW's scale (see training/optimizers/muon.py)."""
     adam_lr: PositiveFloat = 3e-3
     """Peak learning rate of embeddings, head, norms and biases."""
     momentum: Fraction = 0.95
@@ -237,7 +237,7 @@ class LinearScheduleConfig(_Warmup):
 
     name: Literal["linear"] = "linear"
     final_fraction: Fraction = 0.0
-    """Rate at the last step, as a share of the peak."""
+    """Where the fall ends, just after the last step, as a share of the peak."""
 
 
 class CosineScheduleConfig(_Warmup):
@@ -245,7 +245,7 @@ class CosineScheduleConfig(_Warmup):
 
     name: Literal["cosine"] = "cosine"
     final_fraction: Fraction = 0.1
-    """Rate at the last step, as a share of the peak."""
+    """Where the fall ends, just after the last step, as a share of the peak."""
 
 
 class WSDScheduleConfig(_Warmup):
@@ -255,7 +255,7 @@ class WSDScheduleConfig(_Warmup):
     decay_fraction: Fraction = 0.2
     """Share of the steps, at the end, in which the rate falls."""
     final_fraction: Fraction = 0.0
-    """Rate at the last step, as a share of the peak."""
+    """Where the fall ends, just after the last step, as a share of the peak."""
 
 
 ScheduleConfig = Annotated[
