@@ -8,6 +8,7 @@ marked `sh` or `python`, and indented blocks, are run; other blocks are not, but
     <!-- skip: reason --> the block is not run
 """
 
+import gzip
 import json
 import random
 import re
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from hornbook import cli
@@ -138,8 +141,14 @@ def write_samples(folder: Path) -> None:
         }
         for one in asked
     ]
-    for name, records in (("questions.jsonl", asked), ("chats.jsonl", told)):
+    for name, records in (("questions.jsonl", asked), ("chats.jsonl", told), ("gsm8k/train.jsonl", asked)):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    for name in ("gsm8k/train.jsonl", "wikitext2-valid.txt", "wikitext2-test.txt"):
+        source = folder / name if name.endswith("l") else folder / "story.txt"
+        (folder / f"{name}.gz").write_bytes(gzip.compress(source.read_bytes()))
+    (folder / "books").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"text": sentences}), folder / "books" / "0.parquet")
 
 
 @pytest.fixture(scope="module")
