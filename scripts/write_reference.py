@@ -1,6 +1,6 @@
 """Write docs/reference/settings.md from the settings themselves. A test fails while the page is not current.
 
-    python scripts/write_reference.py
+python scripts/write_reference.py
 """
 
 from pathlib import Path

@@ -22,6 +22,7 @@ import signal
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ def child(request: dict[str, Any], output: int) -> None:
 
 def wait_for_a_step(path: str | None, pid: int) -> None:
     """Wait until the run at `path` has taken a step, or the child has ended."""
-    while path is not None and not (os.path.exists(path) and '"kind": "step"' in open(path).read()):
+    while path is not None and not (Path(path).exists() and '"kind": "step"' in Path(path).read_text()):
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             return
         time.sleep(0.01)

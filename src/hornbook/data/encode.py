@@ -22,6 +22,9 @@ BATCH_DOCUMENTS = 1024
 PENDING_CHARACTERS = 2**25
 """Text that waits to be encoded or written, at most; one document more than this is still taken."""
 
+FOREIGN_SEPARATOR = "<|endoftext|>"
+"""What GPT-2 writes between documents; in token files it becomes <|eos|>, which every model here stops at."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -107,13 +110,16 @@ class Encoder:
         )
 
     def _tokens(self, tokens: NDArray[Any]) -> Block:
-        """Take ids as they are; documents end behind each <|eos|>, and at the end of the piece."""
+        """Take ids as they are; documents end behind each separator, ours or GPT-2's, and at the end of the piece."""
         highest = int(tokens.max())
         if highest >= self._tokenizer.vocab_size:
             raise DataError(
                 f"The token file holds id {highest:,}, but the tokenizer has {self._tokenizer.vocab_size:,} tokens.",
                 fix="set tokenizer.path to the tokenizer the ids were made with.",
             )
+        foreign = self._tokenizer.specials.get(FOREIGN_SEPARATOR)
+        if foreign is not None:
+            tokens = np.where(tokens == foreign, self._tokenizer.eos_id, tokens)
         ends = np.flatnonzero(tokens == self._tokenizer.eos_id) + 1
         ends = np.union1d(ends, [len(tokens)])
         return Block(tokens.astype(self.dtype), np.diff(ends, prepend=0).astype(np.int64))

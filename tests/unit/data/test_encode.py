@@ -83,3 +83,10 @@ def test_a_tokenizer_that_loses_text_is_found_out_at_the_text(tokenizer, monkeyp
     monkeypatch.setattr(tokenizer, "token_bytes", lambda: short)
     with pytest.raises(ProofError, match="The tokens of a text have .* bytes, the text has 15: 'First Citizen"):
         Encoder(tokenizer, "text", "answers").encode(TEXTS)
+
+
+def test_gpt2s_separator_in_a_token_file_becomes_the_stop_token(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "specials", tokenizer.specials | {"<|endoftext|>": 5})
+    block = Encoder(tokenizer, "text", "answers").encode([np.array([1, 2, 5, 3, 5, 4], np.uint16)])
+    assert block.tokens.tolist() == [1, 2, tokenizer.eos_id, 3, tokenizer.eos_id, 4]
+    assert block.lengths.tolist() == [3, 2, 1]
