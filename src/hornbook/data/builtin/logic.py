@@ -18,19 +18,19 @@ def boolean(random: Random, difficulty: int) -> Draft:
 def ordering(random: Random, difficulty: int) -> Draft:
     """Shuffled comparisons of neighbours: which is the largest, the smallest?
 
-    The steps turn every comparison the way of the question, then climb from the first letter to the end.
+    The steps turn the comparisons that face the wrong way, then climb from the first letter to the end.
     """
     order = random.sample(_LETTERS, random.randint(difficulty + 2, difficulty + 3))
-    asked, sign = random.choice((("largest", "<"), ("smallest", ">")))
+    asked, up, down = random.choice((("largest", "<", ">"), ("smallest", ">", "<")))
     climb = order[::-1] if asked == "largest" else order
-    pairs = list(pairwise(climb))
-    random.shuffle(pairs)
-    mirrored = ">" if sign == "<" else "<"
-    told = ", ".join(f"{a} {sign} {b}" if random.random() < 0.5 else f"{b} {mirrored} {a}" for a, b in pairs)
-    turned = ", ".join(f"{a} {sign} {b}" for a, b in pairs)
-    way = f" {sign} ".join(climb[climb.index(pairs[0][0]) :])
+    told, steps, first = [], [], ""
+    for a, b in random.sample(list(pairwise(climb)), len(climb) - 1):
+        turned, first = f"{a} {up} {b}", first or a
+        told.append(turned if random.random() < 0.5 else f"{b} {down} {a}")
+        steps.append(told[-1] if told[-1] == turned else f"{told[-1]} so {turned}")
     wording = random.choice(("Given {}, which is the {}?", "If {}, which is the {}?"))
-    return Draft(f"{'>'.join(order)} {asked}", wording.format(told, asked), f"Turned: {turned}; {way}", climb[-1])
+    thinking = f"Up by {up} : {', '.join(steps)}\nFrom {f' {up} '.join(climb[climb.index(first) :])}"
+    return Draft(f"{'>'.join(order)} {asked}", wording.format(", ".join(told), asked), thinking, climb[-1])
 
 
 def rules(random: Random, difficulty: int) -> Draft:
