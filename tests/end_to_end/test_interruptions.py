@@ -209,3 +209,18 @@ def test_a_second_trainer_of_a_folder_is_refused(trainer):
 def test_saves_are_where_the_settings_say(trainer, uninterrupted):
     assert uninterrupted["checkpoints"][-1] == f"step-{STEPS:08d}"
     assert f"step-{STEPS - SAVE_EVERY:08d}" in uninterrupted["checkpoints"]
+
+
+def test_an_attempt_that_never_saved_a_step_binds_nothing(trainer):
+    run = trainer.folder / "attempt"
+    answer = trainer.train(run, watch_step=SAVE_EVERY, kill_at_call=0)
+    assert answer["status"] == -signal.SIGKILL
+    assert trainer.train(run, "training.seed=5", "training.steps=4")["status"] == 0
+
+
+def test_the_formats_of_a_run_can_be_changed_if_that_is_said(trainer):
+    run = trainer.folder / "formats"
+    assert trainer.train(run, "training.steps=8")["status"] == 0
+    assert "precision.dtype = 'fp32' is now 'bf16'" in trainer.train(run, "precision.dtype=bf16")["output"]
+    answer = trainer.train(run, "precision.dtype=bf16", options=["--accept-changes"])
+    assert answer["status"] == 0 and "bf16 as set" in answer["output"]

@@ -79,9 +79,13 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
         CheckpointError: if the folder holds another run, or nothing in it is whole.
         ProofError: if the model, the tokenizer or the template fails a proof.
     """
-    # 1. The folder, and whether these are the settings it was begun with.
+    # 1. The folder: its newest whole checkpoint, if there is one, and whether these are the settings it has.
     folder = RunFolder(Path(config.folder))
-    _meet_the_past(folder, config, accept_changes=accept_changes, tell=tell)
+    checkpoint = find_newest(folder, warn=tell)
+    if checkpoint is None:
+        _forget_attempts(folder)
+    else:
+        _check_settings(folder, config, accept_changes=accept_changes, tell=tell)
 
     # 2. The data: rows of tokens, the tokenizer that made them, and what to learn of each.
     prepared = prepare(config, report=tell)
@@ -108,17 +112,16 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     proofs = prove_honest(model, prepared.tokenizer, prepared.template, device=device, dtype=precision.dtype)
     require(proofs, subject=subject)
 
-    # 8. The past: the newest whole checkpoint. Without one, the start is proved healthy instead.
+    # 8. The receipt: what this run is made of, compared with what it was made of.
     saver = Saver(folder, prepared.tokenizer, prepared.template, config.checkpoint.keep_last)
     run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver)
-    checkpoint = find_newest(folder, warn=tell)
+    _check_receipt(run, tell)
+
+    # 9. The start: where the checkpoint left off, or proved to be a healthy one.
     if checkpoint is None:
         require(prove_start(model, loader.batch(0).to(device), precision.autocast), subject=subject)
     else:
         _continue_from(checkpoint, run)
-
-    # 9. The receipt: what this run is made of, compared with what it was made of.
-    _check_receipt(run, tell)
 
     # 10. The settings, kept beside the run for whoever continues it.
     save_run(config, folder.config)
@@ -155,19 +158,18 @@ def _check_receipt(run: Run, tell: Callable[[str], None]) -> None:
         tell(warning)
 
 
-def _meet_the_past(
+def _forget_attempts(folder: RunFolder) -> None:
+    """Remove what an attempt that never saved a step left: nothing was learnt, so nothing binds this one."""
+    for path in (folder.config, folder.receipt, folder.choices):
+        path.unlink(missing_ok=True)
+
+
+def _check_settings(
     folder: RunFolder, config: RunConfig, *, accept_changes: bool, tell: Callable[[str], None]
 ) -> None:
-    """Compare the settings with those in the folder, if it holds a run."""
-    if not folder.config.exists():
-        return
-    saved = load_run(folder.config)
-    for difference in check_same_run(
-        saved.model_dump(mode="json"),
-        config.model_dump(mode="json"),
-        where=str(folder.root),
-        accept=accept_changes,
-    ):
+    """Compare the settings with those the run in the folder was trained with."""
+    saved, now = (one.model_dump(mode="json") for one in (load_run(folder.config), config))
+    for difference in check_same_run(saved, now, where=str(folder.root), accept=accept_changes):
         tell(f"Accepted: {difference}.")
 
 

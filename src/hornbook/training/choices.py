@@ -52,12 +52,17 @@ class Choices:
 def choose(config: RunConfig, model: ModelConfig, device: torch.device, *, recorded: Path) -> Choices:
     """Return the choices kept in the file `recorded`, or make them now and keep them there.
 
+    What the settings ask for by name wins over what was kept: the user has accepted that the run changes.
+
     Raises:
         DeviceError: if the settings ask for a format this device cannot compute in.
         CheckpointError: if the file is damaged.
     """
     if recorded.exists():
-        return _read(recorded)
+        kept = _read(recorded)
+        wanted = (config.precision.dtype, config.precision.attention)
+        if all(want in ("auto", have) for want, have in zip(wanted, (kept.dtype, kept.attention), strict=True)):
+            return kept
     info = describe_device(device)
     dtype, why_dtype = _choose_dtype(config, model, device, info.dtypes)
     attention, why_attention = _choose_attention(config, model, device, dtype)

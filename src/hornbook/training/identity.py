@@ -1,6 +1,6 @@
 """Which settings make a run what it is: the same run may not go on with others unless that is said.
 
-What a run learns from is compared by content (`storage.receipt`), not by the path it was read from.
+What a run learns from is compared by the names and contents of its files (`storage.receipt`), not by where they lie.
 """
 
 from collections.abc import Mapping

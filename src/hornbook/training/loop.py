@@ -64,7 +64,7 @@ def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
                 save(run, log, must=bool(stop))
                 last_save = time.monotonic()
             if stop or run.step % config.logging.every_steps == 0:
-                run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+                read_steps(run, log)
                 log.progress(run.step)
                 log.flush()
             if stop:
@@ -100,10 +100,13 @@ def save_is_due(run: Run, *, minutes: float) -> bool:
 def judge(run: Run, log: Logbook) -> bool:
     """Validate and write samples if this step is due for them; return whether validation was the best so far."""
     config, last = run.config, reason_to_end(run) is not None
-    improved = False
-    if last or run.step % config.evaluation.every_steps == 0:
-        improved = validate(run, log)
-    if config.sampling.every_steps and (last or run.step % config.sampling.every_steps == 0):
+    validation_is_due = last or run.step % config.evaluation.every_steps == 0
+    samples = config.sampling.every_steps
+    samples_are_due = samples > 0 and (last or run.step % samples == 0)
+    if validation_is_due or samples_are_due:
+        read_steps(run, log)  # the events of the steps come before what is said of their weights
+    improved = validate(run, log) if validation_is_due else False
+    if samples_are_due:
         write_samples(run, log)
     run.judged = True
     return improved
@@ -143,13 +146,18 @@ def write_samples(run: Run, log: Logbook) -> None:
         log.event(Sample(step=run.step, prompt=prompt, text=spoken.text))
 
 
+def read_steps(run: Run, log: Logbook) -> None:
+    """Read the steps taken since the last reading from the device and write their events."""
+    run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+
+
 def save(run: Run, log: Logbook, *, must: bool) -> None:
     """Save a checkpoint. A full disk is a warning and the run goes on, unless it `must` be saved now.
 
     Raises:
         CheckpointError: if it must be saved and cannot be.
     """
-    run.skipped_in_a_row = log.read_steps(run.skipped_in_a_row)
+    read_steps(run, log)
     log.flush()
     start = time.monotonic()
     try:
