@@ -59,4 +59,4 @@ def test_pipes_and_broken_links_are_left_out(tmp_path):
 
 
 def test_the_identity_names_the_python_version():
-    assert set(identity(DataConfig())) == {"python", "files"}
+    assert set(identity(DataConfig())) == {"python", "sha256"}

@@ -1,5 +1,6 @@
 """builtin:python: the running interpreter's own standard library, one document a source file."""
 
+import hashlib
 import os
 import platform
 import sysconfig
@@ -62,5 +63,8 @@ def read_source(path: Path) -> str:
 
 
 def identity(config: DataConfig) -> dict[str, object]:
-    """What the documents depend on."""
-    return {"python": platform.python_version(), "files": len(source_files())}
+    """What the documents depend on: the version, and every byte of the files."""
+    digest = hashlib.sha256()
+    for path in source_files():
+        digest.update(path.read_bytes())
+    return {"python": platform.python_version(), "sha256": digest.hexdigest()}

@@ -4,19 +4,19 @@ Every problem is a pure function of (seed, index, difficulty): any of them can b
 machine. Training and exam never share one: see `problem.is_held_out`.
 """
 
+import hashlib
+import inspect
+import sys
 from collections.abc import Iterator
 from itertools import cycle
 from random import Random
 
 from hornbook.config.sections import DataConfig
-from hornbook.data.builtin import code, dialogue, instructions, logic, maths
+from hornbook.data.builtin import code, dialogue, instructions, logic, maths, problem
 from hornbook.data.builtin.problem import Problem, Task, is_held_out
 from hornbook.errors import DataError
 from hornbook.lookup import lookup
 from hornbook.text.conversation import Conversation
-
-VERSION = 1
-"""Raised with every change of a problem's text, so that data prepared from the old text is made anew."""
 
 SKILLS: dict[str, dict[str, Task]] = {
     "maths": maths.TASKS,
@@ -64,10 +64,10 @@ def exam(skill: str, count: int, *, difficulty: int = 1, seed: int = 0) -> list[
         if task not in streams:
             continue
         for _ in range(_PATIENCE):
-            problem = _draw(skill, task, streams[task], difficulty=difficulty, held_out=True)
-            if problem.key not in seen:
-                seen.add(problem.key)
-                problems.append(problem)
+            drawn = _draw(skill, task, streams[task], difficulty=difficulty, held_out=True)
+            if drawn.key not in seen:
+                seen.add(drawn.key)
+                problems.append(drawn)
                 break
         else:
             del streams[task]
@@ -82,13 +82,16 @@ def exam(skill: str, count: int, *, difficulty: int = 1, seed: int = 0) -> list[
 
 def conversations(config: DataConfig) -> Iterator[Conversation]:
     """Yield `data.problems` training conversations at `data.difficulty`."""
-    for problem in training_problems(config.problems, difficulty=config.difficulty):
-        yield problem.conversation
+    for drawn in training_problems(config.problems, difficulty=config.difficulty):
+        yield drawn.conversation
 
 
 def identity(config: DataConfig) -> dict[str, object]:
-    """What the conversations depend on."""
-    return {"version": VERSION, "problems": config.problems, "difficulty": config.difficulty}
+    """What the conversations depend on: the settings, and the code that writes them."""
+    digest = hashlib.sha256()
+    for module in (code, dialogue, instructions, logic, maths, problem, sys.modules[__name__]):
+        digest.update(inspect.getsource(module).encode())
+    return {"code": digest.hexdigest(), "problems": config.problems, "difficulty": config.difficulty}
 
 
 def _draw(skill: str, task: str, random: Random, *, difficulty: int, held_out: bool) -> Problem:
