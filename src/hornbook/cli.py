@@ -45,6 +45,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
+SPINS = 2_000
+"""Turns a waiting thread of GNU OpenMP spins before it sleeps; its own default is 300,000."""
+
 _DISK_TROUBLE = {
     errno.ENOSPC: "free some space, or put run.folder and data.folder on another disk.",
     errno.EDQUOT: "your quota is used up: free some space, or put run.folder and data.folder elsewhere.",
@@ -83,7 +86,18 @@ def make_app() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line of this process and leave with its exit code."""
+    share_the_processor()
     sys.exit(run(sys.argv[1:]))
+
+
+def share_the_processor() -> None:
+    """Let threads that wait for each other sleep soon, unless the user has said how they should wait.
+
+    GNU OpenMP, which torch brings on Linux, otherwise spins for milliseconds at every product. On a processor that
+    somebody else uses too, that is time taken from the very thread that is waited for: docs/decisions/0008.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 
 def run(words: Sequence[str]) -> int:

@@ -126,3 +126,17 @@ def test_the_module_is_a_command_too():
     done = subprocess.run([sys.executable, "-m", "hornbook", "plan", "dmeo"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "did you mean 'demo'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "spins"),
+    [({}, str(cli.SPINS)), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch, said, spins):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    cli.share_the_processor()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
