@@ -63,8 +63,8 @@ def read_source(path: Path) -> str:
 
 
 def identity(config: DataConfig) -> dict[str, object]:
-    """What the documents depend on: the version, and every byte of the files."""
+    """What the documents depend on: the version, and every character of the files."""
     digest = hashlib.sha256()
-    for path in source_files():
-        digest.update(path.read_bytes())
+    for text in documents(config):
+        digest.update(text.encode() + b"\0")
     return {"python": platform.python_version(), "sha256": digest.hexdigest()}
