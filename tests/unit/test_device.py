@@ -152,3 +152,15 @@ def test_the_peak_rate_is_positive_and_remembered():
     first = peak_matmul_rate(CPU, torch.float32)
     assert first > 1e8
     assert peak_matmul_rate(CPU, torch.float32) == first
+
+
+def test_choices_are_measured_with_one_thread_and_the_threads_are_put_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        measured()
+        attention()
+        assert torch.get_num_threads() == 2
+        assert {json.loads(path.read_text())["key"]["threads"] for path in answers()} == {1}
+    finally:
+        torch.set_num_threads(before)
