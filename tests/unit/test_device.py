@@ -89,16 +89,6 @@ def test_another_shape_is_another_question():
     assert not measured(rows=32).cached
 
 
-def test_another_number_of_threads_is_another_question():
-    measured()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads + 1)
-    try:
-        assert not measured().cached
-    finally:
-        torch.set_num_threads(threads)
-
-
 def test_an_unreadable_answer_is_measured_again_and_replaced():
     measured()
     [answer] = answers()
