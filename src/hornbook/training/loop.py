@@ -6,11 +6,13 @@ the events of a step reach the disk before a checkpoint of that step, and the la
 judged, because judging takes time and memory of its own and may fail.
 """
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from hornbook.data.loader import prefetch, validation_batches
-from hornbook.errors import CheckpointError
+from hornbook.errors import CheckpointError, HornbookError
 from hornbook.evaluation.perplexity import score
 from hornbook.inference.sampler import SamplingSettings
 from hornbook.inference.speak import Speaker
@@ -42,39 +44,42 @@ def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
         CheckpointError: if the last state could not be saved.
         HornbookError: if the gradient stays not finite.
     """
-    config = run.config
     log = open_logbook(run, tell)
     signals.wait_for_steps()
-    last_save = time.monotonic()
-    if run.step and not run.judged:
-        judge(run, log)
-        save(run, log, must=True)
-    reason = reason_to_end(run)
-    if reason is None:
-        for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
-            report = run.stepper.step(batch, run.step)
-            run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
-            log.add(run.step, report)
-            if reason_to_end(run):
-                save(run, log, must=True)
-            improved = judge(run, log)
-            reason = reason_to_end(run)
-            stop = reason or signals.received
-            if stop or improved or save_is_due(run, minutes=(time.monotonic() - last_save) / 60):
-                save(run, log, must=bool(stop))
-                last_save = time.monotonic()
-            if stop or run.step % config.logging.every_steps == 0:
-                read_steps(run, log)
-                log.progress(run.step)
-                log.flush()
-            if stop:
-                break
-    if reason:
-        finish(run, log, reason)
-    log.session("ended" if reason else "interrupted", step=run.step)
-    log.flush()
-    log.writer.close()
+    with closing(log.writer):
+        if run.step and not run.judged:
+            judge(run, log)
+            save(run, log, must=True)
+        reason = reason_to_end(run) or take_steps(run, log, signals)
+        if reason:
+            finish(run, log, reason)
+        log.session("ended" if reason else "interrupted", step=run.step)
+        log.flush()
     return reason or str(signals.received)
+
+
+def take_steps(run: Run, log: Logbook, signals: StopSignals) -> str | None:
+    """Take steps until there is a reason to end, which is returned, or a signal; saved either way."""
+    config, last_save = run.config, time.monotonic()
+    for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
+        report = run.stepper.step(batch, run.step)
+        run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
+        log.add(run.step, report)
+        if reason_to_end(run):
+            save(run, log, must=True)
+        improved = judge(run, log)
+        reason = reason_to_end(run)
+        stop = bool(reason or signals.received)
+        if stop or improved or save_is_due(run, minutes=(time.monotonic() - last_save) / 60):
+            save(run, log, must=stop)
+            last_save = time.monotonic()
+        if stop or run.step % config.logging.every_steps == 0:
+            read_steps(run, log)
+            log.progress(run.step)
+            log.flush()
+        if stop:
+            return reason
+    return reason_to_end(run)
 
 
 def reason_to_end(run: Run) -> str | None:
@@ -119,7 +124,7 @@ def validate(run: Run, log: Logbook) -> bool:
     token_bytes = run.prepared.tokenizer.token_bytes()
     result = score(run.model, batches, token_bytes=token_bytes, autocast=run.precision.autocast)
     best = run.patience.update(result.loss, step=run.step, min_improvement=run.config.training.min_improvement)
-    run.val_loss = result.loss
+    run.val_loss = result.loss if math.isfinite(result.loss) else None
     log.event(
         Validation(
             step=run.step,
@@ -142,7 +147,13 @@ def write_samples(run: Run, log: Logbook) -> None:
         run.config.sampling, seed=derive(run.config.training.seed, "samples", run.step) % 2**31
     )
     for prompt in run.config.sampling.prompts:
-        spoken = Speaker(artifact).complete(prompt, settings=settings, max_tokens=run.config.sampling.max_tokens)
+        try:
+            spoken = Speaker(artifact).complete(
+                prompt, settings=settings, max_tokens=run.config.sampling.max_tokens
+            )
+        except HornbookError as error:  # weights that cannot speak are the training's to report, not the sample's
+            log.event(Warning(step=run.step, message=f"No sample: {error.problem}"))
+            return
         log.event(Sample(step=run.step, prompt=prompt, text=spoken.text))
 
 

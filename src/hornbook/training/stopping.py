@@ -1,6 +1,7 @@
 """Reasons to stop before the last step: no better validation, no time left, a signal."""
 
 import dataclasses
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -18,8 +19,8 @@ class Patience:
     worse_in_a_row: int = 0
 
     def update(self, loss: float, *, step: int, min_improvement: float) -> bool:
-        """Take a validation loss; return whether it is the best so far."""
-        better = self.best_loss is None or loss < self.best_loss - min_improvement
+        """Take a validation loss; return whether it is the best so far, which one that is not finite never is."""
+        better = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss - min_improvement)
         if better:
             self.best_loss, self.best_step, self.worse_in_a_row = loss, step, 0
         else:

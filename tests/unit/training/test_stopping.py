@@ -19,6 +19,13 @@ def test_patience_counts_validations_that_are_no_better():
     assert (patience.best_loss, patience.best_step, patience.worse_in_a_row) == (2.5, 2, 2)
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_never_the_best(loss):
+    patience = Patience()
+    assert not patience.update(loss, step=1, min_improvement=0.0)
+    assert (patience.best_loss, patience.worse_in_a_row) == (None, 1)
+
+
 def test_patience_comes_back_from_its_dict():
     patience = Patience(best_loss=0.1 + 0.2, best_step=7, worse_in_a_row=1)
     assert Patience(**patience.to_dict()) == patience
