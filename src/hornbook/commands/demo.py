@@ -4,20 +4,20 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbook.commands.display import Settings, show
+from hornbook.commands.display import Settings, program, show, show_rows
 from hornbook.commands.evaluate import evaluate, show_evaluation
 from hornbook.commands.train import RESUMABLE, Outcome, train
 
 RECIPE = "demo"
 
-NEXT = """
-Everything lies in {folder}: the model in model/, its settings in config.json, every step in events.jsonl.
-Try next:
-  hornbook generate {folder} "What is 58 + 17?"            ask it something
-  hornbook lens {folder} --step 0                          see what it learnt from, and which tokens counted
-  hornbook inspect {folder} --prove                        prove again that it cannot look ahead
-  hornbook train text data.path=your.txt                 teach a model your own text
-  hornbook plan demo training.steps=20000                know what a longer run would take"""
+NEXT = (
+    ('generate {folder} "What is 58 + 17?"', "ask it something"),
+    ("lens {folder} --step 0", "see what it learnt from, and which tokens counted"),
+    ("inspect {folder} --prove", "prove again that it cannot look ahead"),
+    ("train text data.path=your.txt", "teach a model your own text"),
+    ("plan demo training.steps=20000", "know what a longer run would take"),
+)
+"""What to try next: a command, and what it does."""
 
 
 def demo(
@@ -44,6 +44,8 @@ def command(settings: Settings = None) -> int:
     if evaluation is None:
         return RESUMABLE
     show_evaluation(evaluation)
-    show(NEXT.format(folder=outcome.folder))
+    show(f"\nEverything lies in {outcome.folder}: the model in model/, its settings in config.json, every step in")
+    show("events.jsonl, what the terminal showed in train.log, the exam in evaluation.json. Try next:")
+    show_rows((f"{program()} {words}".format(folder=outcome.folder), what) for words, what in NEXT)
     show(f"\nThe demo took {duration_text(time.monotonic() - started)}.")
     return 0

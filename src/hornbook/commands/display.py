@@ -1,7 +1,11 @@
 """How commands print: aligned rows, JSON, and the settings argument they share."""
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +18,14 @@ Recipe = Annotated[
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run or of a model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def program() -> str:
+    """How this user calls Hornbook: by name where a shell would find it, else by the path it was started from."""
+    started = Path(sys.argv[0])
+    if started.stem != "hornbook" or shutil.which("hornbook") is not None:
+        return "hornbook"
+    return os.path.relpath(started) if started.is_absolute() else str(started)
 
 
 def show(text: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from hornbook.commands.display import Recipe, Settings, show
+from hornbook.commands.display import Recipe, Settings, program, show
 
 if TYPE_CHECKING:
     from hornbook.run import RunConfig
@@ -149,7 +149,7 @@ def conclude(outcome: Outcome, *, was_finished: bool) -> list[str]:
         lines.append(
             f"To train it longer: training.steps={2 * outcome.step}, or lift the limit; to begin again: --start-over."
         )
-    lines.append(f'Next: hornbook generate {where} "your prompt"; hornbook evaluate {where}.')
+    lines.append(f'Next: {program()} generate {where} "your prompt"; {program()} evaluate {where}.')
     return lines
 
 

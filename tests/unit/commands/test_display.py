@@ -1,6 +1,10 @@
 """What commands print is aligned, and shows what a terminal would swallow."""
 
-from hornbook.commands.display import show_pieces, show_rows, visible
+import sys
+
+import pytest
+
+from hornbook.commands.display import program, show_pieces, show_rows, visible
 
 
 def test_rows_are_aligned_numbers_to_the_right(capsys):
@@ -29,3 +33,17 @@ def test_with_colours_line_breaks_show_theirs(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "↵\x1b[0m\n" in text
     assert "\x1b[1;32m" in text
+
+
+@pytest.mark.parametrize(
+    ("started", "found", "told"),
+    [
+        (".venv/bin/hornbook", None, ".venv/bin/hornbook"),
+        (".venv/bin/hornbook", "/usr/bin/hornbook", "hornbook"),
+        ("/usr/lib/python3/hornbook/__main__.py", None, "hornbook"),
+    ],
+)
+def test_a_command_is_told_as_this_user_would_type_it(monkeypatch, started, found, told):
+    monkeypatch.setattr(sys, "argv", [started])
+    monkeypatch.setattr("shutil.which", lambda name: found)
+    assert program() == told
