@@ -1,7 +1,6 @@
 """How commands print: aligned rows, JSON, and the settings argument they share."""
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,8 @@ def program() -> str:
     started = Path(sys.argv[0])
     if started.stem != "hornbook" or shutil.which("hornbook") is not None:
         return "hornbook"
-    return os.path.relpath(started) if started.is_absolute() else str(started)
+    near = started.is_relative_to(Path.cwd())
+    return str(started.relative_to(Path.cwd()) if near else started)
 
 
 def show(text: str = "") -> None:

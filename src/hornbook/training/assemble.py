@@ -13,7 +13,7 @@ import torch
 
 from hornbook.data.loader import Loader
 from hornbook.data.prepare import PreparedData, prepare
-from hornbook.device import pick_device
+from hornbook.device import keep_freed_memory, pick_device
 from hornbook.errors import CheckpointError
 from hornbook.models.build import build_model
 from hornbook.models.contract import LanguageModel
@@ -97,6 +97,7 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     # 4. The machine, and what is fast on it: measured once, and kept with the run.
     device = pick_device(config.training.device)
     torch.set_num_threads(config.training.threads or torch.get_num_threads())
+    keep_freed_memory()
     choices = choose(config, model_config, device, recorded=folder.choices)
     precision = Precision(device, DTYPES[choices.dtype])
 

@@ -47,7 +47,7 @@ def edit(random: Random, difficulty: int) -> Draft:
 
 def recall(random: Random, difficulty: int) -> Draft:
     """Look one entry up in a list of pairs."""
-    size = random.randint(1 + difficulty, 3 + difficulty)
+    size = random.randint(1 + difficulty, 2 * difficulty + 1)
     pairs = list(zip(random.sample(_COLOURS, size), random.sample(_THINGS, size), strict=True))
     asked, thing = random.choice(pairs)
     told = ", ".join(f"{colour} {held}" for colour, held in pairs)
@@ -67,9 +67,9 @@ def count(random: Random, difficulty: int) -> Draft:
 
 def _repeated(random: Random, difficulty: int) -> tuple[list[str], str]:
     """Draw a list in which one letter stands several times and every other once, and that letter."""
-    letters = random.sample(_LETTERS, random.randint(2 + difficulty, 3 + 2 * difficulty))
+    letters = random.sample(_LETTERS, random.randint(1 + difficulty, 2 + 2 * difficulty))
     wanted = random.choice(letters)
-    letters += [wanted] * random.randint(0, 2 + difficulty)
+    letters += [wanted] * random.randint(0, 1 + difficulty)
     random.shuffle(letters)
     return letters, wanted
 

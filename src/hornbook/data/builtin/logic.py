@@ -36,7 +36,7 @@ def ordering(random: Random, difficulty: int) -> Draft:
 def rules(random: Random, difficulty: int) -> Draft:
     """Follow rules 'a -> d' from a start to the end; other chains lie in between."""
     letters = random.sample(_LETTERS, 16)
-    chain = [letters.pop() for _ in range(random.randint(difficulty + 2, difficulty + 3))]
+    chain = [letters.pop() for _ in range(random.randint(difficulty + 2, 2 * difficulty + 1))]
     other = [letters.pop() for _ in range(difficulty + 1)]
     links = [*pairwise(chain), *pairwise(other)]
     random.shuffle(links)
