@@ -22,6 +22,7 @@ SMALL = [
     "precision.attention=sdpa",
     "data.problems=200",
     "data.max_documents=40",
+    "data.validation_fraction=0.2",
     "evaluation.max_tokens=1024",
     "sampling.every_steps=2",
     "sampling.max_tokens=4",

@@ -111,7 +111,7 @@ def test_slow_memory_lowers_the_rate():
 @pytest.mark.parametrize(
     ("settings", "vocab_size", "measured"),
     [
-        (["model.width=128", "model.num_layers=4", "model.context=128"], 256, 16_100),
+        (["model.width=128", "model.num_layers=4", "model.num_heads=4", "model.context=128"], 256, 16_100),
         (["model.width=384", "model.num_layers=6", "model.num_heads=6", "model.context=256"], 256, 2_058),
         (["model.width=768", "model.num_layers=12", "model.num_heads=12", "model.context=1024"], 32_000, 208),
     ],

@@ -32,12 +32,12 @@ def test_a_batch_that_is_no_multiple_of_the_context_names_its_neighbours():
     with pytest.raises(
         SettingsError, match=r"not a multiple of model.context = 256\.\nfix: set it to 768 or 1024"
     ):
-        make("training.batch_tokens=1000")
+        make("model.context=256", "training.batch_tokens=1000")
 
 
 def test_a_batch_below_the_context_names_the_context():
     with pytest.raises(SettingsError, match=r"fix: set it to 256\."):
-        make("training.batch_tokens=100")
+        make("model.context=256", "training.batch_tokens=100")
 
 
 def test_micro_batches_must_divide_the_batch():

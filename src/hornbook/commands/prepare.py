@@ -1,9 +1,10 @@
 """`hornbook prepare`: text to tokens on disk, once; training reads them."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hornbook.commands.display import AsJson, Recipe, Settings, show, show_json
+from hornbook.commands.display import AsJson, Recipe, Settings, program, show, show_json
 
 if TYPE_CHECKING:
     from hornbook.data.prepare import PreparedData
@@ -33,7 +34,6 @@ def prepare(
 
 def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) -> None:
     """Turn a recipe's text into tokens; training does it too."""
-    import shlex
 
     from hornbook.run import make_run
 
@@ -54,4 +54,4 @@ def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) 
     for line in prepared.summary(context):
         if line not in said:
             show(line)
-    show(f"\nNext: {shlex.join(['hornbook', 'train', recipe, *(settings or ())])}")
+    show(f"\nNext: {shlex.join([program(), 'train', recipe, *(settings or ())])}")

@@ -12,6 +12,7 @@ TINY = [
     "model.num_layers=1",
     "model.num_heads=2",
     "training.steps=4",
+    "model.context=256",
     "training.batch_tokens=512",
     "training.threads=1",
     "training.device=cpu",

@@ -59,7 +59,9 @@ def test_the_format_and_attention_measured_here_are_planned_with(nowhere):
     measured(nowhere, "precision rows=4096 width=128 inner_width=512", "bf16", 1.0)
     dtype = "torch.bfloat16"
     measured(nowhere, f"attention rows=32 heads=4 tokens=256 head_width=32 dtype={dtype}", "sdpa", 1.0)
-    plan = hornbook.plan("demo", ["training.batch_tokens=8192", "model.context=256", "model.width=128"])
+    plan = hornbook.plan(
+        "demo", ["training.batch_tokens=8192", "model.context=256", "model.width=128", "model.num_heads=4"]
+    )
     assert (plan.dtype, plan.attention) == ("bf16", "sdpa")
 
 

@@ -101,7 +101,7 @@ def test_a_wrong_value_of_a_table_is_named_by_its_key():
 
 
 def test_settings_that_disagree_say_what_to_change():
-    text = str(explain("training.batch_tokens=1000"))
+    text = str(explain("model.context=256", "training.batch_tokens=1000"))
     assert text == (
         "training.batch_tokens = 1000 is not a multiple of model.context = 256.\nfix: set it to 768 or 1024."
     )
