@@ -86,7 +86,8 @@ def test_two_hundred_steps_learn_from_real_documents(hornbook, recipe):
     hornbook("train", *recipe, "training.steps=200", "evaluation.every_steps=50")
     run = hornbook.folder / "runs" / recipe[0]
     losses = [event.loss for event in read_events(run / "events.jsonl") if isinstance(event, Validation)]
-    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.8 * losses[0]
+    assert losses == sorted(losses, reverse=True), "every validation is better than the one before"
+    assert losses[0] - losses[-1] > 0.5, "nats a token, from step 50 to step 200"
     assert hornbook(
         "generate", f"runs/{recipe[0]}", "There are", "--max-tokens", "30", "--temperature", "0"
     ).strip()
