@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 
-from hornbook.config.sections import BPETokenizerConfig, DataConfig
+from hornbook.config.sections import DataConfig
+from hornbook.config.tokenizers import BPETokenizerConfig
 from hornbook.data.builtin.python_source import documents
 from hornbook.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from hornbook.text.tokenizer_kinds import build_tokenizer

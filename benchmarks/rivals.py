@@ -11,7 +11,7 @@ from itertools import count, cycle
 import torch
 from torch import Tensor, nn
 
-from hornbook.config.sections import AdamWConfig, ConstantScheduleConfig
+from hornbook.config.optimizing import AdamWConfig, ConstantScheduleConfig
 from hornbook.data.batch import Batch
 from hornbook.device import measure_attention
 from hornbook.models.build import build_model

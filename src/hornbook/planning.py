@@ -8,7 +8,8 @@ layer and gradients exist together.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hornbook.config.sections import BytesTokenizerConfig, ExternalTokenizerConfig, MuonConfig
+from hornbook.config.optimizing import MuonConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig, ExternalTokenizerConfig
 from hornbook.run import RunConfig
 
 BYTES_VOCABULARY = 268  # 256 byte values and 12 specials

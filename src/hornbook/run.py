@@ -11,23 +11,19 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from hornbook.config.model import Section
+from hornbook.config.optimizing import AdamWConfig, CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from hornbook.config.sections import (
-    AdamWConfig,
-    BytesTokenizerConfig,
     CheckpointConfig,
-    CosineScheduleConfig,
     DataConfig,
     EvaluationConfig,
     LoggingConfig,
-    OptimizerConfig,
     PrecisionConfig,
     RunSection,
     SamplingConfig,
-    ScheduleConfig,
-    TokenizerConfig,
     TrainingConfig,
 )
 from hornbook.config.sources import gather
+from hornbook.config.tokenizers import BytesTokenizerConfig, TokenizerConfig
 from hornbook.errors import CheckpointError, ConfigError
 from hornbook.models.catalog import AnyModelConfig
 from hornbook.models.llama.config import LlamaConfig

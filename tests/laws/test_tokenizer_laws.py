@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hornbook.config.sections import (
+from hornbook.config.tokenizers import (
     BPETokenizerConfig,
     BytesTokenizerConfig,
     CharsTokenizerConfig,

@@ -14,7 +14,7 @@ import regex
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from hornbook.config.sections import (
+from hornbook.config.tokenizers import (
     BPETokenizerConfig,
     BytesTokenizerConfig,
     CharsTokenizerConfig,

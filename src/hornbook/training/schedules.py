@@ -7,7 +7,7 @@ A fall aims at the step after the last, so that no update is spent at a rate of 
 import math
 from collections.abc import Callable
 
-from hornbook.config.sections import (
+from hornbook.config.optimizing import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
     LinearScheduleConfig,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hornbook.config.sections import ScheduleConfig
+from hornbook.config.optimizing import ScheduleConfig
 from hornbook.data.batch import Batch
 from hornbook.models.contract import LanguageModel
 from hornbook.nn.losses import chunked_next_token_loss, next_token_loss

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.data.prepare import PreparedData
 from hornbook.data.shards import Block, ShardSet, ShardWriter
 from hornbook.text.tokenizer import Tokenizer

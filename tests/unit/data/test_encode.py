@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hornbook.config.sections import BPETokenizerConfig, BytesTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, BytesTokenizerConfig
 from hornbook.data.encode import BATCH_CHARACTERS, Encoder, encode_in_order
 from hornbook.errors import DataError, ProofError
 from hornbook.text.conversation import exchange

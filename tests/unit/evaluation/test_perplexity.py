@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hornbook.config.sections import BytesTokenizerConfig, DataConfig
+from hornbook.config.sections import DataConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.data.batch import Batch
 from hornbook.data.sources import Document, open_source
 from hornbook.errors import DataError, ProofError

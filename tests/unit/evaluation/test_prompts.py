@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.evaluation.prompts import SUITE, SuitePrompt, ask_suite, says_numbers, says_word
 from hornbook.inference.sampler import SamplingSettings
 from hornbook.inference.speak import Speaker

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.errors import ConfigError, DataError, HornbookError
 from hornbook.inference.generate import generate
 from hornbook.inference.sampler import GREEDY, SamplingSettings

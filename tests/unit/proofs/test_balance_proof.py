@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.models.build import build_model
 from hornbook.models.catalog import CONFIGS
 from hornbook.models.llama.config import LlamaConfig

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hornbook.config.sections import BPETokenizerConfig, BytesTokenizerConfig, CharsTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, BytesTokenizerConfig, CharsTokenizerConfig
 from hornbook.errors import ProofError
 from hornbook.proofs.proof import require
 from hornbook.proofs.tokenizer import prove_template, prove_tokenizer

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import tokenizers
 
-from hornbook.config.sections import BPETokenizerConfig, WordsTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, WordsTokenizerConfig
 from hornbook.text import encoding
 from hornbook.text.encoding import MAX_CHARACTERS, FastEncoder, LibraryEncoder, build_fast_encoder, cut
 from hornbook.text.tokenizer_file import read_tokenizer_file

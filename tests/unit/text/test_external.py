@@ -6,7 +6,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from hornbook.config.sections import ExternalTokenizerConfig
+from hornbook.config.tokenizers import ExternalTokenizerConfig
 from hornbook.errors import CheckpointError
 from hornbook.text.tokenizer import SPECIALS
 from hornbook.text.tokenizer_kinds import build_tokenizer

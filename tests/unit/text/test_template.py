@@ -2,7 +2,7 @@
 
 import pytest
 
-from hornbook.config.sections import BPETokenizerConfig, BytesTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, BytesTokenizerConfig
 from hornbook.errors import ConfigError, DataError
 from hornbook.text.conversation import Conversation, Message, exchange
 from hornbook.text.template import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tokenizers
 
-from hornbook.config.sections import BPETokenizerConfig, BytesTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, BytesTokenizerConfig
 from hornbook.errors import CheckpointError, DataError
 from hornbook.text.tokenizer import SPECIALS, Tokenizer, load_tokenizer
 from hornbook.text.tokenizer_kinds import build_tokenizer

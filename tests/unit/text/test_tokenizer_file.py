@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hornbook.config.sections import BPETokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig
 from hornbook.errors import CheckpointError
 from hornbook.text import tokenizer_file
 from hornbook.text.tokenizer import SPECIALS, Tokenizer

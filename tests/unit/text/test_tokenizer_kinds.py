@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hornbook.config.sections import (
+from hornbook.config.tokenizers import (
     BPETokenizerConfig,
     BytesTokenizerConfig,
     CharsTokenizerConfig,

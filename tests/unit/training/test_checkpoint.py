@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hornbook.config.sections import BytesTokenizerConfig
+from hornbook.config.tokenizers import BytesTokenizerConfig
 from hornbook.errors import CheckpointError
 from hornbook.models.build import build_model
 from hornbook.models.llama.config import LlamaConfig

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hornbook.config.sections import AdamWConfig, MuonConfig
+from hornbook.config.optimizing import AdamWConfig, MuonConfig
 from hornbook.errors import CheckpointError
 from hornbook.models.build import build_model
 from hornbook.models.llama.config import LlamaConfig

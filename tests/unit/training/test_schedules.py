@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hornbook.config.sections import (
+from hornbook.config.optimizing import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
     LinearScheduleConfig,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hornbook.config.sections import AdamWConfig, ConstantScheduleConfig, LinearScheduleConfig
+from hornbook.config.optimizing import AdamWConfig, ConstantScheduleConfig, LinearScheduleConfig
 from hornbook.data.batch import Batch
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from hornbook.config.sections import AdamWConfig, MuonConfig, OptimizerConfig
+from hornbook.config.optimizing import AdamWConfig, MuonConfig, OptimizerConfig
 from hornbook.errors import CheckpointError
 from hornbook.lookup import lookup
 from hornbook.training.optimizers.muon import Muon
