@@ -59,7 +59,76 @@ class KeyValue:
         return KeyValue(self.keys[index], self.values[index], self.length)
 
     def num_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.keys, self.values))
+        return _bytes(self.keys) + _bytes(self.values)
+
+
+class ConvTail:
+    """The last inputs of a causal convolution: what its window reaches back to.
+
+    Args:
+        inputs: (B, W - 1, D) for a window of W, oldest first; zeros before the first token.
+    """
+
+    def __init__(self, inputs: Tensor) -> None:
+        self.inputs = inputs
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int, int], *, device: torch.device, dtype: torch.dtype) -> "ConvTail":
+        """Begin with zeros of `shape` = (B, W - 1, D)."""
+        return cls(torch.zeros(shape, device=device, dtype=dtype))
+
+    def clone(self) -> "ConvTail":
+        return ConvTail(self.inputs.clone())
+
+    def rows(self, index: Tensor) -> "ConvTail":
+        return ConvTail(self.inputs[index])
+
+    def num_bytes(self) -> int:
+        return _bytes(self.inputs)
+
+
+class Recurrent:
+    """What a recurrence carries from token to token: a tensor whose size does not depend on how many it saw.
+
+    Args:
+        memory: (B, ...), rows first.
+    """
+
+    def __init__(self, memory: Tensor) -> None:
+        self.memory = memory
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], *, device: torch.device, dtype: torch.dtype) -> "Recurrent":
+        """Begin with zeros of `shape` = (B, ...)."""
+        return cls(torch.zeros(shape, device=device, dtype=dtype))
+
+    def clone(self) -> "Recurrent":
+        return Recurrent(self.memory.clone())
+
+    def rows(self, index: Tensor) -> "Recurrent":
+        return Recurrent(self.memory[index])
+
+    def num_bytes(self) -> int:
+        return _bytes(self.memory)
+
+
+class Joined:
+    """Several memories of one layer, by name: a layer with a convolution and keys and values has both."""
+
+    def __init__(self, **parts: LayerState) -> None:
+        self.parts = parts
+
+    def __getitem__(self, name: str) -> LayerState:
+        return self.parts[name]
+
+    def clone(self) -> "Joined":
+        return Joined(**{name: part.clone() for name, part in self.parts.items()})
+
+    def rows(self, index: Tensor) -> "Joined":
+        return Joined(**{name: part.rows(index) for name, part in self.parts.items()})
+
+    def num_bytes(self) -> int:
+        return sum(part.num_bytes() for part in self.parts.values())
 
 
 @dataclass
@@ -80,3 +149,7 @@ class DecodeState:
     def num_bytes(self) -> int:
         """Bytes of memory held."""
         return sum(layer.num_bytes() for layer in self.layers)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
