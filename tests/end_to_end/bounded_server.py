@@ -19,7 +19,7 @@ from typing import Any
 
 import hornbook.data.prepare  # noqa: F401  (the children find it loaded)
 from hornbook.cli import run
-from hornbook.config.sources import shipped_recipes
+from hornbook.config.recipes import shipped_recipes
 
 
 def child(request: dict[str, Any], output: int, errors: int) -> None:

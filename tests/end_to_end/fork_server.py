@@ -29,7 +29,7 @@ import torch
 
 import hornbook.training.loop
 from hornbook.cli import run
-from hornbook.config.sources import shipped_recipes
+from hornbook.config.recipes import shipped_recipes
 from hornbook.training.checkpoint import Saver
 
 WATCHED = ("open", "fsync", "mkdir", "rename", "replace", "unlink", "rmdir", "chmod")

@@ -1,9 +1,12 @@
 """Every shipped recipe loads, is described, and trains two steps when it is made small."""
 
+import json
+
 import pytest
 
 import hornbook
-from hornbook.config.sources import shipped_recipes
+from hornbook.cli import run as run_command
+from hornbook.config.recipes import demo_recipes, shipped_recipes
 from hornbook.run import make_run
 
 SMALL = [
@@ -59,3 +62,36 @@ def test_a_recipe_made_small_trains_two_steps(name, tmp_path, monkeypatch):
     assert outcome.finished
     assert outcome.step == 2
     assert (tmp_path / "runs" / name / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", demo_recipes())
+def test_a_small_version_needs_no_data_of_the_user_and_speaks(name):
+    run = make_run(f"{name}+demo", environment={})
+    paths = run.data.path if isinstance(run.data.path, tuple) else (run.data.path,)
+    assert all(path.startswith("builtin:") for path in paths if path)
+    assert run.folder == f"runs/{name}-demo"
+    assert run.sampling.every_steps > 0
+    assert run.sampling.prompts
+
+
+@pytest.mark.parametrize("name", demo_recipes())
+def test_a_small_version_made_smaller_trains_two_steps(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert hornbook.train(f"{name}+demo", SMALL).step == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", demo_recipes())
+def test_a_small_version_goes_from_data_to_text(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["demo", "--recipe", name, "training.threads=1"]) == 0
+    printed = capsys.readouterr().out
+    events = [
+        json.loads(line) for line in (tmp_path / "runs" / f"{name}-demo" / "events.jsonl").read_text().splitlines()
+    ]
+    losses = [event["loss"] for event in events if event["kind"] == "validation"]
+    samples = [event["text"] for event in events if event["kind"] == "sample"]
+    assert losses[-1] < 0.8 * losses[0]
+    assert any(sample.strip() for sample in samples[-3:])
+    assert f"runs/{name}-demo" in printed

@@ -53,6 +53,19 @@ def show_rows(rows: Iterable[Sequence[str]], *, indent: int = 2) -> None:
         print((" " * indent + "  ".join(cells)).rstrip())
 
 
+def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of whole sentences under titles, each column as wide as the terminal allows."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
 def has_colours() -> bool:
     """Tell whether standard output shows colours."""
     from rich.console import Console

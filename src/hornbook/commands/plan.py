@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hornbook.commands.display import AsJson, Recipe, Settings, show, show_json, show_rows
+from hornbook.commands.display import AsJson, Recipe, Settings, show, show_json, show_rows, show_table
 
 if TYPE_CHECKING:
+    from hornbook.config.recipes import Claim
     from hornbook.machine import Machine
     from hornbook.planning import Plan
     from hornbook.run import RunConfig
@@ -144,11 +145,24 @@ def command(recipe: Recipe, settings: Settings = None, as_json: AsJson = False) 
     Parameters, memory, disk, tokens and hours, by arithmetic: nothing is allocated, and nothing is read but
     settings and what earlier runs measured.
     """
+    from dataclasses import asdict
+
+    from hornbook.config.recipes import read_recipe
+
     made = plan(recipe, settings or ())
+    claims = read_recipe(recipe).claims
     if as_json:
-        show_json(made.as_dict())
-    else:
-        show_plan(made)
+        show_json(made.as_dict() | {"claims": [asdict(claim) for claim in claims]})
+        return
+    show_plan(made)
+    if claims:
+        show_claims(claims)
+
+
+def show_claims(claims: "Sequence[Claim]") -> None:
+    """Print what was published of a recipe's design beside what is true of it."""
+    show("\nwhat the original said of it, checked")
+    show_table(("said", "where", "true"), ([one.claim, one.original, one.truth] for one in claims))
 
 
 def show_plan(plan: "Plan") -> None:

@@ -27,7 +27,7 @@ class Recipe:
 
 def recipes() -> list[Recipe]:
     """List the recipes that come with the package."""
-    from hornbook.config.sources import shipped_recipes
+    from hornbook.config.recipes import shipped_recipes
     from hornbook.planning import vocabulary
     from hornbook.run import make_run
 

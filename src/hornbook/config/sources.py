@@ -5,28 +5,23 @@ All problems are collected and raised together. Nothing here knows the settings:
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from hornbook.config.describe import Setting, kinds, list_settings, tags
 from hornbook.config.mistakes import explain_invalid, explain_unknown
+from hornbook.config.recipes import read_recipe
 from hornbook.errors import ConfigError, HornbookError, SettingsError
-from hornbook.lookup import suggest
 from hornbook.units import parse_bytes, parse_count
 
 Tree = TypeVar("Tree", bound=BaseModel)
 Keys = tuple[str, ...]
 
 ENVIRONMENT_PREFIX = "HORNBOOK_"
-RECIPE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ def gather(
 
     Args:
         tree: the pydantic model of all settings; must have a field `recipe`.
-        recipe: name of a shipped recipe, or path of a .toml or .yaml file.
+        recipe: what `hornbook.config.recipes.read_recipe` takes.
         arguments: "section.name=value", later ones winning.
         environment: HORNBOOK_SECTION__NAME variables; the process's own if none.
 
@@ -66,10 +61,10 @@ def gather(
         SettingsError: with every problem found.
         ConfigError: if the recipe cannot be read at all.
     """
-    recipe_name, recipe_layer = read_recipe(recipe)
+    file = read_recipe(recipe)
     problems: list[ConfigError] = []
     layers = [
-        recipe_layer,
+        *({keys: Said(value, origin) for keys, value in _leaves(table)} for table, origin in file.tables),
         read_environment(os.environ if environment is None else environment, tree),
         read_arguments(arguments, problems),
     ]
@@ -85,48 +80,10 @@ def gather(
         else:
             accepted[path] = _read_as(setting, value)
     origins = {".".join(path): value.origin for path, value in accepted.items()}
-    made = _validate(tree, nest(accepted, tags(tree)) | {"recipe": recipe_name}, known, origins, problems)
+    made = _validate(tree, nest(accepted, tags(tree)) | {"recipe": file.name}, known, origins, problems)
     if problems or made is None:
         raise SettingsError(problems)
     return made, origins
-
-
-def shipped_recipes() -> dict[str, str]:
-    """Return the text of every recipe that comes with the package, by name."""
-    folder = files("hornbook") / "recipes"
-    found = {Path(item.name).stem: item for item in folder.iterdir() if item.name.endswith(".toml")}
-    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
-
-
-def read_recipe(recipe: str) -> tuple[str, Layer]:
-    """Read a recipe by name or path; return its name and what it says.
-
-    Raises:
-        ConfigError: if there is no such recipe, or it is not the TOML or YAML its name says.
-    """
-    path = Path(recipe)
-    if path.suffix.lower() in READERS or "/" in recipe or "\\" in recipe:
-        text, name, origin = _read_text(path), path.stem, str(path)
-        reader = READERS.get(path.suffix.lower())
-        if reader is None:
-            raise ConfigError(f"{path} is not a recipe file.", fix=f"name it {path.name}.toml, or .yaml.")
-    else:
-        shipped = shipped_recipes()
-        if recipe not in shipped:
-            raise ConfigError(f"There is no recipe named '{recipe}'.", fix=suggest(recipe, shipped))
-        text, name, origin, reader = shipped[recipe], recipe, f"recipe {recipe}", _read_toml
-    if not RECIPE_NAME.fullmatch(name):
-        raise ConfigError(
-            f"'{name}' cannot name a run's folder.",
-            fix="use letters, digits, '.', '_' and '-' only in the recipe file's name.",
-        )
-    try:
-        content = reader(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{origin} cannot be read: {error}.", fix="correct the file at that place.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{origin} is not a table of settings.", fix="write sections such as [training].")
-    return name, {keys: Said(value, origin) for keys, value in _leaves(content)}
 
 
 def read_environment(environment: Mapping[str, str], tree: type[BaseModel]) -> Layer:
@@ -263,29 +220,3 @@ def _validate(
     except ValidationError as error:
         problems.extend(explain_invalid(error, known, origins))
         return None
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise ConfigError(
-            f"There is no recipe file {path}.", fix="check the path; `hornbook recipes` lists recipes."
-        )
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", fix="give a readable UTF-8 text file.") from error
-
-
-def _read_toml(text: str) -> Any:
-    return tomllib.loads(text)
-
-
-def _read_yaml(text: str) -> Any:
-    try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-
-
-READERS = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml}
-"""How a recipe file is read, by the end of its name."""

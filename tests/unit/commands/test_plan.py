@@ -7,7 +7,7 @@ import pytest
 
 import hornbook
 from hornbook.cli import run as run_command
-from hornbook.config.sources import shipped_recipes
+from hornbook.config.recipes import shipped_recipes
 from hornbook.models.build import build_model
 from hornbook.run import make_run
 
@@ -113,3 +113,18 @@ def test_the_command_tells_every_part(nowhere, capsys):
 def test_planning_writes_nothing(nowhere):
     hornbook.plan("demo")
     assert os.listdir(nowhere) == []
+
+
+def test_what_was_claimed_of_a_recipe_is_printed_beside_the_truth(nowhere, capsys):
+    (nowhere / "mine.toml").write_text(
+        '[[claims]]\nclaim = "~1M parameters"\noriginal = "README"\ntruth = "2,345,678"\n', encoding="utf-8"
+    )
+    assert run_command(["plan", "mine.toml"]) == 0
+    printed = capsys.readouterr().out
+    assert "what the original said of it, checked" in printed
+    row = next(line for line in printed.splitlines() if "~1M parameters" in line)
+    assert row.index("~1M parameters") < row.index("README") < row.index("2,345,678")
+    assert run_command(["plan", "mine.toml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["claims"] == [
+        {"claim": "~1M parameters", "original": "README", "truth": "2,345,678"}
+    ]

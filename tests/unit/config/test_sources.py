@@ -2,7 +2,8 @@
 
 import pytest
 
-from hornbook.config.sources import gather, parse_value, read_recipe, shipped_recipes
+from hornbook.config.recipes import read_recipe, shipped_recipes
+from hornbook.config.sources import gather, parse_value
 from hornbook.errors import ConfigError, SettingsError
 from hornbook.run import RunConfig
 
@@ -250,4 +251,4 @@ def test_infinity_and_nan_are_no_settings():
 
 def test_shipped_recipes_have_names_that_can_name_folders():
     assert "demo" in shipped_recipes()
-    assert all(read_recipe(name)[0] == name for name in shipped_recipes())
+    assert all(read_recipe(name).name == name for name in shipped_recipes())
