@@ -11,12 +11,11 @@ import typer
 from hornbook.commands.display import AsJson, Run, show, show_json, show_rows
 
 if TYPE_CHECKING:
+    from hornbook.data.builtin.course import Course
     from hornbook.evaluation.perplexity import Measured
     from hornbook.inference.speak import Speaker
     from hornbook.run import RunConfig
     from hornbook.storage.artifact import Artifact
-
-REASONING = "builtin:reasoning"
 
 
 def evaluate(
@@ -28,8 +27,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a trained model.
 
-    Without `data`: the run's own validation set, and, for a model trained on builtin:reasoning, its held-out
-    problems; what is found is also written to evaluation.json in the run. With `data`: that text alone.
+    Without `data`: the run's own validation set, and, for a model trained on a built-in course (a source in
+    evaluation.exam.EXAMS), its held-out problems; what is found is also written to evaluation.json in the run. With
+    `data`: that text alone.
 
     Args:
         folder: a run; a model folder is enough where `data` is given.
@@ -38,14 +38,15 @@ def evaluate(
         say: receives what is done, line by line; nothing is printed without it.
 
     Returns:
-        `validation` or `data` with loss, perplexity, bits_per_byte, accuracy, targets and bytes; and for
-        reasoning `skills`, `mean_exact_match`, `tasks`, `samples` and `difficulty`, as evaluation.exam.ExamResult.
+        `validation` or `data` with loss, perplexity, bits_per_byte, accuracy, targets and bytes; and for a
+        course `skills`, `mean_exact_match`, `tasks`, `samples` and `difficulty`, as evaluation.exam.ExamResult.
 
     Raises:
         CheckpointError: if the folder holds no model, or no run where one is needed.
         DataError: if the data is gone or cannot be used.
     """
     from hornbook.device import pick_device
+    from hornbook.evaluation.exam import courses_of, join_courses
     from hornbook.inference.speak import Speaker
     from hornbook.run import load_run
     from hornbook.runlog.paths import RunFolder
@@ -62,20 +63,22 @@ def evaluate(
     config = load_run(run.config)
     tell("scoring the validation set")
     result["validation"] = _figures(_score_validation(artifact, config, str(folder)))
-    if REASONING in _paths(config):
+    courses = courses_of(_paths(config))
+    if courses:
         tell(f"asking {config.evaluation.problems} held-out problems of each skill")
-        result.update(_examine(Speaker(artifact), config))
+        result.update(_examine(Speaker(artifact), join_courses(courses), config))
     result["seconds"] = time.monotonic() - started
     write_text(run.evaluation, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
 
 
-def _examine(speaker: "Speaker", config: "RunConfig") -> Mapping[str, Any]:
+def _examine(speaker: "Speaker", course: "Course", config: "RunConfig") -> Mapping[str, Any]:
     """Ask held-out problems of every skill; answers are the likeliest, as long as the context allows."""
     from hornbook.evaluation.exam import run_exam
 
     return run_exam(
         lambda asked: speaker.reply(asked, max_tokens=config.model.context),
+        course=course,
         problems=config.evaluation.problems,
         difficulty=config.data.difficulty,
     )

@@ -1,21 +1,28 @@
-"""Exact match per skill on the held-out problems of builtin:reasoning, with intervals.
+"""Exact match per skill on the held-out problems of a built-in course, with intervals.
 
 The exam asks and marks; who speaks is the caller's matter. An answer counts when it equals the known one letter
 by letter, blanks at its ends aside, and the model stopped by itself; the thinking is kept for reading, not marked.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict
 
-from hornbook.data.builtin.problem import Problem
-from hornbook.data.builtin.reasoning import SKILLS, exam
+from hornbook.data.builtin import COURSES
+from hornbook.data.builtin.course import Course
+from hornbook.data.builtin.problem import Problem, Task
+from hornbook.data.builtin.reasoning import REASONING
 from hornbook.evaluation.report import Score
 from hornbook.text.conversation import Conversation
 from hornbook.text.template import Reply
 
 Speak = Callable[[list[Conversation]], list[Reply]]
 """Answers every prompt, in order."""
+
+BUILTIN = "builtin:"
+
+EXAMS: dict[str, Course] = {f"{BUILTIN}{name}": course for name, course in COURSES.items()}
+"""Source -> the course whose held-out problems a model taught from it is asked."""
 
 _Z = 1.959963984540054
 """The normal quantile that leaves 2.5 % on either side."""
@@ -52,11 +59,33 @@ class ExamResult(TypedDict):
     difficulty: int
 
 
-def run_exam(speak: Speak, *, problems: int = 100, difficulty: int = 1, samples: int = 1) -> ExamResult:
+def courses_of(paths: Iterable[str]) -> dict[str, Course]:
+    """Return the courses among the paths of a run's data, by their names in EXAMS."""
+    return {path: EXAMS[path] for path in dict.fromkeys(paths) if path in EXAMS}
+
+
+def join_courses(courses: Mapping[str, Course]) -> Course:
+    """Put the skills of several courses into one, as a model taught all of them is asked.
+
+    A skill of two courses is asked once; where two courses mean different tasks by one name, the later is called
+    by its course as well: "sixteen maths".
+    """
+    skills: dict[str, Mapping[str, Task]] = {}
+    for path, course in courses.items():
+        for skill, tasks in course.skills.items():
+            differs = skills.get(skill, tasks) is not tasks
+            skills[f"{path.removeprefix(BUILTIN)} {skill}" if differs else skill] = tasks
+    return Course(skills)
+
+
+def run_exam(
+    speak: Speak, *, course: Course = REASONING, problems: int = 100, difficulty: int = 1, samples: int = 1
+) -> ExamResult:
     """Ask `problems` held-out problems of every skill and mark the answers.
 
     Args:
         speak: greedy where figures are to be compared.
+        course: whose skills.
         problems: how many of each skill.
         difficulty: 1, 2 or 3, as data.difficulty.
         samples: how many worked samples of each skill to keep, one of each task before a second of any.
@@ -67,8 +96,8 @@ def run_exam(speak: Speak, *, problems: int = 100, difficulty: int = 1, samples:
     skills: dict[str, Mark] = {}
     tasks: dict[str, dict[str, Mark]] = {}
     kept: list[Sample] = []
-    for skill in SKILLS:
-        asked = exam(skill, problems, difficulty=difficulty)
+    for skill in course.skills:
+        asked = course.exam(skill, problems, difficulty=difficulty)
         replies = speak([problem.prompt for problem in asked])
         assert len(replies) == len(asked), f"{len(asked)} prompts, but {len(replies)} replies"
         marked = [_mark(problem, reply) for problem, reply in zip(asked, replies, strict=True)]

@@ -4,12 +4,22 @@ import json
 
 import pytest
 
-from hornbook.data.builtin.reasoning import SKILLS, exam
-from hornbook.evaluation.exam import exam_scores, is_right, run_exam, wilson_interval
+from hornbook.data.builtin.course import Course
+from hornbook.data.builtin.reasoning import REASONING
+from hornbook.evaluation.exam import (
+    EXAMS,
+    courses_of,
+    exam_scores,
+    is_right,
+    join_courses,
+    run_exam,
+    wilson_interval,
+)
 from hornbook.text.template import Reply
 
 COUNT = 40
-KNOWN = {problem.prompt: problem for skill in SKILLS for problem in exam(skill, COUNT)}
+SKILLS = REASONING.skills
+KNOWN = {problem.prompt: problem for skill in SKILLS for problem in REASONING.exam(skill, COUNT)}
 
 
 def knows_everything(prompts):
@@ -49,7 +59,7 @@ def test_an_answer_that_never_ends_is_wrong():
 
 @pytest.mark.parametrize(("answer", "right"), [("{}", True), (" {}\n", True), ("{}.", False), ("", False)])
 def test_an_answer_must_equal_the_known_one_but_for_blanks_at_its_ends(answer, right):
-    problem = exam("maths", 1)[0]
+    problem = REASONING.exam("maths", 1)[0]
     assert is_right(problem, Reply("", answer.format(problem.answer), True)) is right
 
 
@@ -119,3 +129,26 @@ def test_the_marks_become_scores_with_the_mean_last():
     scores = exam_scores(result["skills"], mean=result["mean_exact_match"])
     assert [score.name for score in scores] == [*SKILLS, "mean"]
     assert scores[-1].count == COUNT * len(SKILLS)
+
+
+def test_a_run_is_asked_the_courses_it_was_taught():
+    courses = courses_of(["builtin:maths", "notes.txt", "builtin:python", "builtin:logic", "builtin:maths"])
+    assert list(courses) == ["builtin:maths", "builtin:logic"]
+    assert list(join_courses(courses).skills) == ["maths", "logic"]
+    assert courses_of(["notes.txt"]) == {}
+
+
+def test_a_skill_of_two_courses_is_asked_once():
+    assert list(join_courses(courses_of(["builtin:reasoning", "builtin:code"])).skills) == list(SKILLS)
+
+
+def test_one_name_for_two_skills_is_told_apart():
+    other = Course({"maths": {"addition": REASONING.skills["code"]["loop"]}})
+    joined = join_courses({"builtin:reasoning": REASONING, "builtin:other": other})
+    assert list(joined.skills) == [*SKILLS, "other maths"]
+
+
+def test_a_single_skill_is_marked_alone():
+    result = run_exam(knows_maths, course=EXAMS["builtin:maths"], problems=COUNT)
+    assert list(result["skills"]) == ["maths"]
+    assert result["mean_exact_match"] == 1.0

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Iterator
 
 from hornbook.config.sections import DataConfig
-from hornbook.data.builtin import python_source, reasoning
+from hornbook.data.builtin import python_source
+from hornbook.data.builtin.course import Course
+from hornbook.data.builtin.reasoning import REASONING, SINGLE_SKILLS
 from hornbook.text.conversation import Conversation
 
+COURSES: dict[str, Course] = {"reasoning": REASONING, **SINGLE_SKILLS}
+"""The sources whose problems have known answers, so that an exam can be set."""
+
 BUILTINS: dict[str, Callable[[DataConfig], Iterator[str] | Iterator[Conversation]]] = {
-    "reasoning": reasoning.conversations,
     "python": python_source.documents,
+    **{name: course.conversations for name, course in COURSES.items()},
 }
 
 IDENTITIES: dict[str, Callable[[DataConfig], dict[str, object]]] = {
-    "reasoning": reasoning.identity,
     "python": python_source.identity,
+    **{name: course.identity for name, course in COURSES.items()},
 }
 """What the text of a built-in source depends on, for the fingerprint of prepared data."""
