@@ -30,7 +30,7 @@ class ModelConfig(Section):
     """Number of tokens the model knows; 0 takes it from the tokenizer."""
 
     context: PositiveInt = 256
-    """Most tokens the model looks at; also the length T of a training row."""
+    """Length T of a training row; also the most tokens the model looks at, unless its memory has no limit (rnn)."""
 
     @abstractmethod
     def parameters(self) -> dict[str, int]:
@@ -55,6 +55,15 @@ class ModelConfig(Section):
     @abstractmethod
     def state_bytes_per_token(self, value_bytes: int) -> int:
         """Bytes of decoding state one more token of one row adds, with `value_bytes` a number."""
+
+    def state_bytes_per_row(self, value_bytes: int) -> int:
+        """Bytes of decoding state a row holds whatever its length: recurrences and convolutions have some."""
+        return 0
+
+    @property
+    def position_limit(self) -> int | None:
+        """Most tokens one decoding state takes: the context, or none where nothing in the model counts positions."""
+        return self.context
 
     @abstractmethod
     def activation_bytes_per_token(self, value_bytes: int, *, scores: bool) -> int:
