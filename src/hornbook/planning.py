@@ -8,7 +8,7 @@ layer and gradients exist together.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hornbook.config.optimizing import MuonConfig
+from hornbook.config.optimizing import LionConfig, MuonConfig, SGDConfig
 from hornbook.config.tokenizers import BytesTokenizerConfig, ExternalTokenizerConfig
 from hornbook.run import RunConfig
 
@@ -190,11 +190,15 @@ def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, 
 
 
 def optimizer_bytes(config: RunConfig) -> int:
-    """Bytes of the optimizer's state: two moments a parameter with AdamW, one for the matrices Muon moves."""
-    parts = config.model.parameters()
-    matrices = sum(size for part, size in parts.items() if part in ("attention", "feed-forward"))
-    moments = 2 * sum(parts.values())
-    return FLOAT_BYTES * (moments - matrices if isinstance(config.optimizer, MuonConfig) else moments)
+    """Bytes of the optimizer's state: none to two numbers a parameter; with Muon one for the matrices it moves."""
+    model, optimizer = config.model, config.optimizer
+    count = model.num_parameters()
+    if isinstance(optimizer, MuonConfig):
+        head = model.vocab_size * getattr(model, "width", 0)
+        return FLOAT_BYTES * (2 * count - (model.matmul_parameters() - head))
+    if isinstance(optimizer, SGDConfig):
+        return FLOAT_BYTES * (count if optimizer.momentum else 0)
+    return FLOAT_BYTES * (count if isinstance(optimizer, LionConfig) else 2 * count)
 
 
 def logits_bytes(vocab_size: int, tokens: int, compute_bytes: int) -> int:

@@ -2,10 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from hornbook.config.model import Section
 from hornbook.config.sections import Fraction
+
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""Share of an old average that is kept a step."""
 
 
 class AdamWConfig(Section):
@@ -14,7 +17,7 @@ class AdamWConfig(Section):
     name: Literal["adamw"] = "adamw"
     lr: PositiveFloat = 1e-3
     """Peak learning rate."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """Decay of the first and second moment."""
     eps: PositiveFloat = 1e-8
     """Added to the root of the second moment."""
@@ -30,11 +33,11 @@ class MuonConfig(Section):
     """Peak learning rate of the hidden matrices, on AdamW's scale (see training/optimizers/muon.py)."""
     adam_lr: PositiveFloat = 3e-3
     """Peak learning rate of embeddings, head, norms and biases."""
-    momentum: Fraction = 0.95
+    momentum: Decay = 0.95
     """Nesterov momentum of the matrices."""
     iterations: PositiveInt = 5
     """Newton-Schulz iterations of the orthogonalisation."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """AdamW's betas."""
     eps: PositiveFloat = 1e-8
     """AdamW's epsilon."""
@@ -42,7 +45,71 @@ class MuonConfig(Section):
     """Decoupled decay of the hidden matrices."""
 
 
-OptimizerConfig = Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
+class AdamConfig(Section):
+    """Adam as it was published (Kingma and Ba, arXiv:1412.6980); its weight decay goes through the averages."""
+
+    name: Literal["adam"] = "adam"
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of the first and second moment."""
+    eps: PositiveFloat = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Added to the gradient of matrices and embeddings as a share of the weight; vectors never decay."""
+
+
+class PlainAdamConfig(Section):
+    """Adam written out for reading, for devices that lack torch's fused kernels; Adam's numbers, a little slower."""
+
+    name: Literal["plain_adam"] = "plain_adam"
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of the first and second moment."""
+    eps: PositiveFloat = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decay of matrices and embeddings; vectors never decay."""
+    decoupled: bool = False
+    """Decay the weights themselves, as AdamW does, instead of adding to the gradient."""
+
+
+class LionConfig(Section):
+    """Lion: only the sign of the momentum counts (Chen et al., arXiv:2302.06675)."""
+
+    name: Literal["lion"] = "lion"
+    lr: PositiveFloat = 2e-4
+    """Peak learning rate; a third to a tenth of AdamW's."""
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    """Share of the momentum in this step's direction, and share of it that is kept."""
+    weight_decay: NonNegativeFloat = 0.5
+    """Decoupled decay of matrices and embeddings, three to ten times AdamW's; vectors never decay."""
+
+
+class SGDConfig(Section):
+    """Stochastic gradient descent with momentum (Sutskever et al. 2013; Nesterov's form by setting)."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: PositiveFloat = 0.1
+    """Peak learning rate."""
+    momentum: Decay = 0.9
+    """Share of the old update kept a step; 0 for none."""
+    nesterov: bool = False
+    """Look ahead along the momentum; needs a momentum above 0."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Added to the gradient of matrices and embeddings as a share of the weight; vectors never decay."""
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "SGDConfig":
+        if self.nesterov and not self.momentum:
+            raise ValueError("optimizer.nesterov = true needs an optimizer.momentum above 0")
+        return self
+
+
+OptimizerConfig = Annotated[
+    AdamWConfig | MuonConfig | AdamConfig | PlainAdamConfig | LionConfig | SGDConfig, Field(discriminator="name")
+]
 
 
 class _Warmup(Section):

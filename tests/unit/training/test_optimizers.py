@@ -1,36 +1,122 @@
-"""Optimizers agree with torch's, decay what should decay, skip what must be skipped, and come back from disk."""
+"""Optimizers agree with torch's, or with the paper's formula written plainly. Their laws are in tests/laws."""
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from hornbook.config.optimizing import AdamWConfig, MuonConfig
-from hornbook.errors import CheckpointError
+from hornbook.config.optimizing import AdamConfig, AdamWConfig, LionConfig, MuonConfig, PlainAdamConfig, SGDConfig
+from hornbook.errors import ConfigError
 from hornbook.models.build import build_model
 from hornbook.models.llama.config import LlamaConfig
-from hornbook.training.optimizers import OPTIMIZERS, build_optimizers
+from hornbook.training.optimizers import build_optimizers, hidden_matrices
 from hornbook.training.optimizers.muon import Muon, orthogonalise
 
-CONFIGS = [AdamWConfig(), MuonConfig()]
-GO, SKIP = torch.tensor(0.0), torch.tensor(1.0)
+GO = torch.tensor(0.0)
 
 
 def tiny(seed: int = 0):
     return build_model(LlamaConfig(vocab_size=11, context=8, width=16, num_layers=2, num_heads=2), seed=seed)
 
 
-def give_gradients(model: nn.Module, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in model.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator)
-
-
 def built(model, config):
     return build_optimizers(model, config, matrix_dtype=torch.float32)
 
 
-def weights(model) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+class OneMatrix(nn.Module):
+    """A matrix, to be moved by gradients that are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(start())
+
+
+def start() -> torch.Tensor:
+    return torch.randn(37, 10, generator=torch.Generator().manual_seed(1))
+
+
+def gradient(number: int) -> torch.Tensor:
+    """Gradients whose size varies a thousandfold, as those of a training do."""
+    generator = torch.Generator().manual_seed(100 + number)
+    return torch.randn(37, 10, generator=generator) * 10 ** (3 * torch.rand(37, 1, generator=generator) - 3)
+
+
+def moved_by(config, steps: int) -> torch.Tensor:
+    model = OneMatrix()
+    optimizers = built(model, config)
+    for number in range(steps):
+        model.weight.grad = gradient(number)
+        optimizers.step(GO)
+    return model.weight.detach()
+
+
+def moved_by_torch(optimizer, steps: int, **settings) -> torch.Tensor:
+    weight = nn.Parameter(start())
+    one = optimizer([weight], **settings)
+    for number in range(steps):
+        weight.grad = gradient(number)
+        one.step()
+    return weight.detach()
+
+
+@pytest.mark.parametrize(
+    ("config", "optimizer", "settings"),
+    [
+        (SGDConfig(lr=0.3), torch.optim.SGD, {"lr": 0.3, "momentum": 0.9}),
+        (SGDConfig(lr=0.3, momentum=0.0), torch.optim.SGD, {"lr": 0.3}),
+        (
+            SGDConfig(lr=0.3, momentum=0.8, nesterov=True, weight_decay=0.1),
+            torch.optim.SGD,
+            {"lr": 0.3, "momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
+        ),
+        (AdamConfig(weight_decay=0.1), torch.optim.Adam, {"lr": 1e-3, "weight_decay": 0.1}),
+        (AdamWConfig(), torch.optim.AdamW, {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}),
+        (PlainAdamConfig(weight_decay=0.1), torch.optim.Adam, {"lr": 1e-3, "weight_decay": 0.1}),
+        (PlainAdamConfig(decoupled=True, weight_decay=0.1), torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.1}),
+    ],
+    ids=["sgd", "sgd-plain", "sgd-nesterov", "adam", "adamw", "plain_adam", "plain_adam-decoupled"],
+)
+def test_two_hundred_steps_agree_with_torchs_plain_loop(config, optimizer, settings):
+    ours = moved_by(config, 200)
+    theirs = moved_by_torch(optimizer, 200, **settings, foreach=False, fused=False)
+    # Rounding differs between kernels, by units in the last place a step: 200 steps of 1e-3 add up to 0.2, of which
+    # a millionth is allowed.
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-7)
+
+
+def test_a_wrong_beta_would_have_been_noticed():
+    """The test above can fail."""
+    other = moved_by(PlainAdamConfig(betas=(0.9, 0.998)), 200)
+    theirs = moved_by_torch(torch.optim.Adam, 200, lr=1e-3)
+    assert (other - theirs).abs().max() > 1e-5
+
+
+def test_lion_follows_the_paper():
+    config = LionConfig(lr=0.01, betas=(0.9, 0.99), weight_decay=0.3)
+    weight, momentum = start(), torch.zeros(37, 10)
+    for number in range(50):
+        g = gradient(number)
+        update = torch.sign(0.9 * momentum + 0.1 * g)
+        weight = weight - 0.01 * (update + 0.3 * weight)
+        momentum = 0.99 * momentum + 0.01 * g
+    # Two roundings a step of numbers below 4, each at most 1.2e-7; one sign that differed would be 2e-2.
+    torch.testing.assert_close(moved_by(config, 50), weight, rtol=0, atol=50 * 2.4e-7)
+
+
+def test_lion_uses_both_betas():
+    reference = moved_by(LionConfig(lr=0.01), 50)
+    assert not torch.equal(reference, moved_by(LionConfig(lr=0.01, betas=(0.8, 0.99)), 50))
+    assert not torch.equal(reference, moved_by(LionConfig(lr=0.01, betas=(0.9, 0.9)), 50))
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ValidationError, match=r"optimizer.nesterov = true needs an optimizer.momentum above 0"):
+        SGDConfig(momentum=0.0, nesterov=True)
+
+
+def test_an_average_that_forgets_nothing_is_refused():
+    with pytest.raises(ValidationError, match="less than 1"):
+        AdamWConfig(betas=(1.0, 0.9))
 
 
 def test_orthogonalised_matrices_have_singular_values_near_one():
@@ -80,14 +166,17 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
     assert hidden | rest == set(names.values()) and not hidden & rest
 
 
-def test_only_matrices_decay():
+def test_muon_leaves_what_only_looks_like_a_matrix_to_adamw():
     model = tiny()
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    before = weights(model)
-    built(model, AdamWConfig(lr=0.1, weight_decay=0.5)).step(GO)
-    for name, parameter in model.named_parameters():
-        assert torch.equal(parameter, before[name]) == (parameter.ndim < 2), name
+    model.blocks[0].window = nn.Parameter(torch.zeros(16, 4))  # of a convolution: 16 channels, 4 tokens each
+    assert all(parameter is not model.blocks[0].window for parameter in hidden_matrices(model))
+    adamw = built(model, MuonConfig()).parts[1]
+    assert any(p is model.blocks[0].window for group in adamw.param_groups for p in group["params"])
+
+
+def test_muon_without_matrices_is_refused_by_name():
+    with pytest.raises(ConfigError, match="OneMatrix has none.\nfix: set optimizer.name = 'adamw'"):
+        built(OneMatrix(), MuonConfig())
 
 
 def test_rates_are_shares_of_each_groups_peak():
@@ -95,53 +184,3 @@ def test_rates_are_shares_of_each_groups_peak():
     optimizers.set_rate(0.5)
     assert [part.param_groups[0]["lr"] for part in optimizers.parts] == [0.01, 0.002]
     assert optimizers.lr == 0.01
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_a_skipped_update_changes_no_bit(config):
-    model, twin = tiny(), tiny()
-    ours, others = built(model, config), built(twin, config)
-    for seed, skip in ((1, GO), (2, SKIP), (3, GO)):
-        give_gradients(model, seed)
-        if skip is SKIP:
-            next(model.parameters()).grad[0, 0] = torch.nan
-            for parameter in model.parameters():
-                parameter.grad *= torch.inf
-            before = weights(model)
-            ours.step(SKIP)
-            assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
-        else:
-            give_gradients(twin, seed)
-            ours.step(GO)
-            others.step(GO)
-    for (name, a), b in zip(model.named_parameters(), twin.parameters(), strict=True):
-        assert torch.equal(a, b), f"{name}: the skipped step left a trace"
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_a_restored_optimizer_goes_on_bit_for_bit(config):
-    model = tiny()
-    optimizers = built(model, config)
-    for seed in range(3):
-        give_gradients(model, seed)
-        optimizers.step(GO)
-    twin = tiny(seed=5)
-    twin.load_state_dict(model.state_dict())
-    restored = built(twin, config)
-    restored.load_state({name: value.clone() for name, value in optimizers.state().items()})
-    for seed in range(3, 5):
-        for each, its in ((model, optimizers), (twin, restored)):
-            give_gradients(each, seed)
-            its.step(GO)
-    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_state_of_another_model_is_refused_by_name():
-    optimizers = built(tiny(), AdamWConfig())
-    with pytest.raises(CheckpointError, match="'blocks.9.weight/exp_avg', which is no parameter"):
-        optimizers.load_state({"blocks.9.weight/exp_avg": torch.zeros(1)})
-
-
-def test_the_settings_and_the_table_name_the_same_optimizers():
-    assert sorted(config.name for config in CONFIGS) == sorted(OPTIMIZERS)
