@@ -34,8 +34,9 @@ class DataConfig(Section):
     """What is read, how it becomes rows, what is held out."""
 
     path: str | tuple[str, ...] = ""
-    """File or folder (.txt, .jsonl, .json, .csv, .parquet, text also as .gz), builtin:reasoning, builtin:python, a
-    nanoGPT .bin file, or a list of these read one after the other."""
+    """File or folder (.txt, .jsonl, .json, .csv, .parquet, text also as .gz), builtin:NAME, a nanoGPT .bin
+    file, or a list of these read one after the other. NAME is reasoning, one of its skills (maths, logic,
+    instructions, dialogue, code), sixteen, or python."""
 
     sources: tuple[SourceConfig, ...] = ()
     """Several sources with weights, instead of data.path: [{path = "a.txt", weight = 2}, {path = "b.jsonl"}]."""
@@ -83,10 +84,10 @@ class DataConfig(Section):
     """Stop when more than this share of the records had to be skipped."""
 
     problems: PositiveInt = 60_000
-    """builtin:reasoning: how many training problems to write."""
+    """Built-in courses (reasoning, its skills, sixteen): how many training problems to write."""
 
     difficulty: Annotated[int, Field(ge=1, le=3)] = 1
-    """builtin:reasoning: 1 easy, 2 longer, 3 hard."""
+    """Built-in courses: 1 easy, 2 longer, 3 hard."""
 
     folder: str = "prepared"
     """Where prepared data is kept; each set has a folder of its own, named by its contents and settings."""
@@ -166,7 +167,7 @@ class EvaluationConfig(Section):
     """Validate on at most this many tokens, always the same ones; none takes the whole validation set."""
 
     problems: PositiveInt = 100
-    """Held-out problems per skill that `hornbook evaluate` asks a model trained on builtin:reasoning."""
+    """Held-out problems per skill that `hornbook evaluate` asks a model trained on a built-in course."""
 
 
 class SamplingConfig(Section):

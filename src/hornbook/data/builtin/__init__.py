@@ -6,9 +6,10 @@ from hornbook.config.sections import DataConfig
 from hornbook.data.builtin import python_source
 from hornbook.data.builtin.course import Course
 from hornbook.data.builtin.reasoning import REASONING, SINGLE_SKILLS
+from hornbook.data.builtin.sixteen import SIXTEEN
 from hornbook.text.conversation import Conversation
 
-COURSES: dict[str, Course] = {"reasoning": REASONING, **SINGLE_SKILLS}
+COURSES: dict[str, Course] = {"reasoning": REASONING, **SINGLE_SKILLS, "sixteen": SIXTEEN}
 """The sources whose problems have known answers, so that an exam can be set."""
 
 BUILTINS: dict[str, Callable[[DataConfig], Iterator[str] | Iterator[Conversation]]] = {
