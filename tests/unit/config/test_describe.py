@@ -37,7 +37,7 @@ def test_a_setting_of_one_kind_says_which():
 
 
 def test_a_tag_is_one_setting_with_every_kind_as_a_choice():
-    assert SETTINGS["optimizer.name", ""].type_text == "adamw, muon"
+    assert SETTINGS["optimizer.name", ""].type_text == "adamw, muon, adam, plain_adam, lion, sgd"
     assert SETTINGS["optimizer.name", ""].default == "adamw"
 
 
