@@ -53,6 +53,7 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 7
 
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen"}
 DANGEROUS_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
+RUN_APART = {"pickle_child.py"}  # a process of its own that refuses every class and function; never imported
 
 
 class Import(NamedTuple):
@@ -278,6 +279,8 @@ def test_nothing_runs_or_unpickles_what_a_file_says(path):
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             found = DANGEROUS_MODULES & {name.split(".")[0] for name in names}
+            if path.name in RUN_APART:
+                continue
             assert not found, f"{place(path, node.lineno)}: {found.pop()} runs code found in files"
 
 

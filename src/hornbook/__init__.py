@@ -26,6 +26,7 @@ FUNCTIONS = {
     "doctor": "hornbook.commands.doctor",
     "evaluate": "hornbook.commands.evaluate",
     "generate": "hornbook.commands.generate",
+    "import_": "hornbook.commands.import_",
     "inspect": "hornbook.commands.inspect",
     "lens": "hornbook.commands.lens",
     "load": "hornbook.commands.generate",
