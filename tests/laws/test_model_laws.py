@@ -18,6 +18,12 @@ VARIANTS = {
         {"activation": "relu2", "residual_init": "zero", "tied": False},
     ],
     "gpt": [{}, {"dropout": 0.2, "bias": False, "tied": False}],
+    "rnn": [
+        {},
+        {"cell": "rnn", "num_layers": 1},
+        {"cell": "lstm", "embedding_width": 16, "tied": False},
+        {"cell": "gru", "dropout": 0.2},
+    ],
 }
 """Settings under which the laws are tried besides the defaults; an architecture need not be here."""
 

@@ -11,8 +11,9 @@ from hornbook.lookup import lookup
 from hornbook.models.contract import LanguageModel
 from hornbook.models.gpt.model import GPT
 from hornbook.models.llama.model import Llama
+from hornbook.models.rnn.model import RNN
 
-MODELS: dict[str, Callable[..., LanguageModel]] = {"llama": Llama, "gpt": GPT}
+MODELS: dict[str, Callable[..., LanguageModel]] = {"llama": Llama, "gpt": GPT, "rnn": RNN}
 """The model class of each architecture; a test compares the keys with CONFIGS."""
 
 

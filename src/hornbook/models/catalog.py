@@ -3,8 +3,9 @@
 from hornbook.config.model import ModelConfig
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.models.llama.config import LlamaConfig
+from hornbook.models.rnn.config import RNNConfig
 
-CONFIGS: dict[str, type[ModelConfig]] = {"llama": LlamaConfig, "gpt": GPTConfig}
+CONFIGS: dict[str, type[ModelConfig]] = {"llama": LlamaConfig, "gpt": GPTConfig, "rnn": RNNConfig}
 
-AnyModelConfig = LlamaConfig | GPTConfig
+AnyModelConfig = LlamaConfig | GPTConfig | RNNConfig
 """What `[model]` in a recipe may be; `arch` says which. A test compares it with CONFIGS."""

@@ -8,10 +8,12 @@ from hornbook.config.model import ModelConfig
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.models.llama.config import LlamaConfig
+from hornbook.models.rnn.config import RNNConfig
 from hornbook.nn.attention import use_attention
 
 ROWS = 8
 SIZE = {"vocab_size": 300, "context": 48, "width": 48, "num_layers": 3, "num_heads": 6}
+RECURRENT = {name: SIZE[name] for name in ("vocab_size", "context", "width", "num_layers")}
 CONFIGS = {
     "llama swiglu": LlamaConfig(**SIZE),
     "llama relu2": LlamaConfig(**SIZE, activation="relu2"),
@@ -19,6 +21,11 @@ CONFIGS = {
     "llama qk-norm": LlamaConfig(**SIZE, qk_norm=True),
     "gpt": GPTConfig(**SIZE),
     "gpt dropout": GPTConfig(**SIZE, dropout=0.1),
+    "rnn": RNNConfig(**RECURRENT, cell="rnn"),
+    "rnn gru": RNNConfig(**RECURRENT),
+    "rnn gru dropout": RNNConfig(**RECURRENT, dropout=0.1),
+    "rnn lstm": RNNConfig(**RECURRENT, cell="lstm"),
+    "rnn narrow embedding": RNNConfig(**RECURRENT, embedding_width=32, tied=False),
 }
 
 
