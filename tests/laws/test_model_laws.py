@@ -24,6 +24,7 @@ VARIANTS = {
         {"cell": "lstm", "embedding_width": 16, "tied": False},
         {"cell": "gru", "dropout": 0.2},
     ],
+    "brahma": [{}, {"pattern": "D", "chunk_size": 5, "conv_width": 3}, {"pattern": "AAD", "num_layers": 3}],
 }
 """Settings under which the laws are tried besides the defaults; an architecture need not be here."""
 

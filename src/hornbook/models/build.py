@@ -8,12 +8,13 @@ from torch import nn
 from hornbook.config.model import ModelConfig
 from hornbook.errors import ConfigError
 from hornbook.lookup import lookup
+from hornbook.models.brahma.model import Brahma
 from hornbook.models.contract import LanguageModel
 from hornbook.models.gpt.model import GPT
 from hornbook.models.llama.model import Llama
 from hornbook.models.rnn.model import RNN
 
-MODELS: dict[str, Callable[..., LanguageModel]] = {"llama": Llama, "gpt": GPT, "rnn": RNN}
+MODELS: dict[str, Callable[..., LanguageModel]] = {"llama": Llama, "gpt": GPT, "rnn": RNN, "brahma": Brahma}
 """The model class of each architecture; a test compares the keys with CONFIGS."""
 
 

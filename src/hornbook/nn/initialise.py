@@ -65,3 +65,10 @@ def residual(weight: Tensor, *, rule: str, num_layers: int) -> None:
     arXiv:1901.09321, section 3.2; Bachlechner et al. 2020, arXiv:2003.04887).
     """
     weight.mul_({"scaled": (2 * num_layers) ** -0.5, "zero": 0.0}[rule])
+
+
+@torch.no_grad()
+def near_identity(kernel: Tensor, *, std: float, generator: torch.Generator) -> None:
+    """Let a causal depthwise kernel, (D, 1, W), pass its input through, with noise of `std` on every tap."""
+    normal(kernel, std=std, generator=generator)
+    kernel[..., -1] += 1

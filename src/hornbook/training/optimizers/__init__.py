@@ -87,8 +87,11 @@ class Optimizers:
 
 
 def decays(parameter: Tensor) -> bool:
-    """Tell whether weight decay applies: to matrices and embeddings, never to norms, biases and other vectors."""
-    return parameter.ndim >= 2
+    """Tell whether weight decay applies: to matrices and embeddings, never to norms, biases and other vectors.
+
+    A depthwise convolution, (D, 1, W), mixes no channels: like a norm's, its weights are a few vectors.
+    """
+    return parameter.ndim >= 2 and not (parameter.ndim > 2 and parameter.shape[1] == 1)
 
 
 def hidden_matrices(model: nn.Module) -> list[Tensor]:
