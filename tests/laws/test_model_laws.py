@@ -18,6 +18,11 @@ VARIANTS = {
         {"activation": "relu2", "residual_init": "zero", "tied": False},
     ],
     "gpt": [{}, {"dropout": 0.2, "bias": False, "tied": False}],
+    "grug": [
+        {},
+        {"cnn_channels": (24, 40), "cnn_kernels": (4, 3), "norm": "post", "positions": "learned"},
+        {"streams": "two", "num_group_layers": 1, "group_size": 3, "feed_forward": "curved", "dropout": 0.2},
+    ],
     "rnn": [
         {},
         {"cell": "rnn", "num_layers": 1},

@@ -11,10 +11,17 @@ from hornbook.lookup import lookup
 from hornbook.models.brahma.model import Brahma
 from hornbook.models.contract import LanguageModel
 from hornbook.models.gpt.model import GPT
+from hornbook.models.grug.model import Grug
 from hornbook.models.llama.model import Llama
 from hornbook.models.rnn.model import RNN
 
-MODELS: dict[str, Callable[..., LanguageModel]] = {"llama": Llama, "gpt": GPT, "rnn": RNN, "brahma": Brahma}
+MODELS: dict[str, Callable[..., LanguageModel]] = {
+    "llama": Llama,
+    "gpt": GPT,
+    "grug": Grug,
+    "rnn": RNN,
+    "brahma": Brahma,
+}
 """The model class of each architecture; a test compares the keys with CONFIGS."""
 
 

@@ -42,3 +42,33 @@ class GELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.gelu(self.up(x), approximate="tanh"))  # type: ignore[no-any-return]
+
+
+class CurvedGELU(GELU):
+    """down(gelu(h / (1 + curvature E))) with h = up(x) and the energy E = mean(h^2) / 2 of its token.
+
+    From Aguilera et al. 2025, "Explosive neural networks via higher-order interactions in curved statistical
+    manifolds", Nature Communications 16: a network's temperature follows its own energy. A negative curvature lets
+    strong activations strengthen themselves, a positive one holds them back, 0 is `GELU`.
+
+    The energy is a mean over the F units, so a width of its own changes nothing. A sum grows with F: at 4,096 units
+    and curvature -1.2 it makes the denominator about -800 at the start, which leaves a thousandth of h with its sign
+    turned. Gradients do not pass through E, and the denominator is held at FLOOR, away from its pole at 0.
+    """
+
+    FLOOR = 0.25
+    """Least denominator: activations are strengthened at most fourfold."""
+
+    def __init__(self, width: int, inner_width: int, *, bias: bool, curvature: float) -> None:
+        super().__init__(width, inner_width, bias=bias)
+        self.curvature = curvature
+
+    @staticmethod
+    def energy(h: Tensor) -> Tensor:
+        """Return half the mean square of each token's activations, (..., F) -> (..., 1) float32, any F alike."""
+        return h.detach().float().square().mean(-1, keepdim=True) / 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.up(x)  # (..., F)
+        gain = (1 + self.curvature * self.energy(h)).clamp_min(self.FLOOR).reciprocal()
+        return self.down(F.gelu(h * gain.to(h.dtype), approximate="tanh"))  # type: ignore[no-any-return]

@@ -38,17 +38,19 @@ class RMSNorm(nn.Module):
 class LayerNorm(nn.Module):
     """Centre, divide by the standard deviation over the last axis, scale and shift: (..., D) -> (..., D).
 
-    Ba et al. 2016, arXiv:1607.06450; in float32 whatever the input. Without `bias` nothing is shifted.
+    Ba et al. 2016, arXiv:1607.06450; in float32 whatever the input. Without `bias` nothing is shifted. With
+    `narrow` the result is in the dtype of the product that follows; without, it stays in float32, as where it is the
+    residual stream itself.
     """
 
-    def __init__(self, width: int, *, eps: float, bias: bool) -> None:
+    def __init__(self, width: int, *, eps: float, bias: bool, narrow: bool = True) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.narrow = eps, narrow
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = compute_dtype(x)
+        dtype = compute_dtype(x) if self.narrow else torch.float32
         return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, self.eps).to(dtype)
 
 
