@@ -39,7 +39,7 @@ def evaluate(
 
     Returns:
         `validation` or `data` with loss, perplexity, bits_per_byte, accuracy, targets and bytes; and for a
-        course `skills`, `mean_exact_match`, `tasks`, `samples` and `difficulty`, as evaluation.exam.ExamResult.
+        course `skills`, `mean_exact_match`, `tasks`, `samples`, `difficulty` and `exam`, as evaluation.exam.ExamResult.
 
     Raises:
         CheckpointError: if the folder holds no model, or no run where one is needed.
@@ -63,7 +63,7 @@ def evaluate(
     config = load_run(run.config)
     tell("scoring the validation set")
     result["validation"] = _figures(_score_validation(artifact, config, str(folder)))
-    courses = courses_of(_paths(config))
+    courses = courses_of(config.paths)
     if courses:
         tell(f"asking {config.evaluation.problems} held-out problems of each skill")
         result.update(_examine(Speaker(artifact), join_courses(courses), config))
@@ -127,12 +127,6 @@ def _figures(measured: "Measured") -> dict[str, float | int | None]:
     }
     finite = {name: value if isfinite(value) else None for name, value in figures.items()}
     return {**finite, "targets": measured.targets, "bytes": measured.bytes}
-
-
-def _paths(config: "RunConfig") -> tuple[str, ...]:
-    """Return every path the run reads."""
-    path = config.data.path
-    return (*([path] if isinstance(path, str) else path), *(source.path for source in config.data.sources))
 
 
 def command(

@@ -4,6 +4,7 @@ The exam asks and marks; who speaks is the caller's matter. An answer counts whe
 by letter, blanks at its ends aside, and the model stopped by itself; the thinking is kept for reading, not marked.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict
@@ -50,13 +51,17 @@ class Sample(TypedDict):
 
 
 class ExamResult(TypedDict):
-    """What an exam found; `tasks` is keyed by skill, then by task; `samples` are the first ones of each skill."""
+    """What an exam found; `tasks` is keyed by skill, then by task; `samples` are the first ones of each skill.
+
+    `exam` is a hash of all that was asked: two results with the same one are comparable.
+    """
 
     skills: dict[str, Mark]
     mean_exact_match: float
     tasks: dict[str, dict[str, Mark]]
     samples: list[Sample]
     difficulty: int
+    exam: str
 
 
 def courses_of(paths: Iterable[str]) -> dict[str, Course]:
@@ -96,8 +101,10 @@ def run_exam(
     skills: dict[str, Mark] = {}
     tasks: dict[str, dict[str, Mark]] = {}
     kept: list[Sample] = []
+    everything = hashlib.sha256()
     for skill in course.skills:
         asked = course.exam(skill, problems, difficulty=difficulty)
+        everything.update(repr([(problem.key, problem.prompt) for problem in asked]).encode())
         replies = speak([problem.prompt for problem in asked])
         assert len(replies) == len(asked), f"{len(asked)} prompts, but {len(replies)} replies"
         marked = [_mark(problem, reply) for problem, reply in zip(asked, replies, strict=True)]
@@ -106,7 +113,14 @@ def run_exam(
         tasks[skill] = {name: _total([sample for sample in marked if sample["task"] == name]) for name in names}
         kept += marked[:samples]
     mean = sum(mark["exact_match"] for mark in skills.values()) / len(skills)
-    return ExamResult(skills=skills, mean_exact_match=mean, tasks=tasks, samples=kept, difficulty=difficulty)
+    return ExamResult(
+        skills=skills,
+        mean_exact_match=mean,
+        tasks=tasks,
+        samples=kept,
+        difficulty=difficulty,
+        exam=everything.hexdigest(),
+    )
 
 
 def is_right(problem: Problem, reply: Reply) -> bool:

@@ -7,7 +7,7 @@ of a text must sum to the bytes of that text, which is checked on every text tha
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -27,6 +27,9 @@ from hornbook.text.template import render, text_document
 
 CHUNK = 1024
 """Positions whose logits exist at once."""
+
+Sums = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Nats, targets, right ones and bytes of a piece, each ()."""
 
 Window = tuple[list[int], list[int]]
 """Tokens and targets of one row, at most the context long."""
@@ -88,20 +91,42 @@ def score(
     Raises:
         DataError: if not one token counts.
     """
+    return score_sets(model, {"": batches}, token_bytes=token_bytes, autocast=autocast)[0]
+
+
+def score_sets(
+    model: LanguageModel,
+    sets: Mapping[str, Iterable[Batch]],
+    *,
+    token_bytes: Sequence[bytes],
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> tuple[Measured, dict[str, Measured]]:
+    """Measure `model` on several sets at once, see `score`: all of them together, and each of which a token counts.
+
+    Raises:
+        DataError: if not one token counts.
+    """
     device = model.head_weight().device
     lengths = torch.tensor([len(entry) for entry in token_bytes], device=device)
-    sums: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    sums: dict[str, list[Sums]] = {name: [] for name in sets}
     with only_using(model):
-        for batch in batches:
-            batch = batch.to(device)
-            with autocast():
-                sums += _sums(model, batch, lengths)
-    # The sums leave the device once; the float32 totals of the pieces are added exactly.
+        for name, batches in sets.items():
+            for batch in batches:
+                batch = batch.to(device)
+                with autocast():
+                    sums[name] += _sums(model, batch, lengths)
+    whole = _measured([one for some in sums.values() for one in some])
+    if whole is None:
+        raise DataError("Not one token of this text counts.", fix="give more text, or check what the mask leaves.")
+    each = {name: _measured(some) for name, some in sums.items()}
+    return whole, {name: measured for name, measured in each.items() if measured is not None}
+
+
+def _measured(sums: Sequence[Sums]) -> Measured | None:
+    """Add sums up; None if no token counts. The float32 totals of the pieces are added exactly."""
     nats, *counts = [torch.stack(column).tolist() for column in zip(*sums, strict=True)] or [[], [], [], []]
     targets, right, size = map(sum, counts)
-    if not targets:
-        raise DataError("Not one token of this text counts.", fix="give more text, or check what the mask leaves.")
-    return Measured(math.fsum(nats), targets, right, size)
+    return Measured(math.fsum(nats), targets, right, size) if targets else None
 
 
 def score_documents(
@@ -139,7 +164,7 @@ def check_ledger(ids: Sequence[int], text: str, *, token_bytes: Sequence[bytes],
         )
 
 
-def _sums(model: LanguageModel, batch: Batch, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def _sums(model: LanguageModel, batch: Batch, lengths: Tensor) -> Iterator[Sums]:
     """Yield nats, targets, right ones and bytes of a batch, a piece of it at a time, left on the device."""
     counts = batch.targets != IGNORE
     hidden = model.hidden(batch.tokens, None, batch.documents)[counts]  # (n, D)

@@ -68,5 +68,5 @@ def t_quantile(freedom: float) -> float:
 def _cosine_power(angle: float, power: float) -> float:
     """Integrate cos(x) ** power from 0 to `angle` by Simpson's rule."""
     width = angle / _STEPS
-    values = [math.cos(number * width) ** power for number in range(_STEPS + 1)]
+    values: list[float] = [math.cos(number * width) ** power for number in range(_STEPS + 1)]
     return width / 3 * (values[0] + 4 * sum(values[1::2]) + 2 * sum(values[2:-1:2]) + values[-1])

@@ -100,7 +100,7 @@ def load_artifact(folder: Path, *, device: torch.device | None = None, verify: b
     """
     folder = find_artifact(folder)
     record = read_record(folder)
-    config = _model_config(record, folder / CONFIG)
+    config = model_config(record, folder)
     if verify:
         _check_hashes(folder, record)
     check_header(folder / WEIGHTS)
@@ -149,7 +149,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def _model_config(record: dict[str, Any], path: Path) -> ModelConfig:
+def model_config(record: dict[str, Any], folder: Path) -> ModelConfig:
+    """Return the model's numbers from the record of the model folder.
+
+    Raises:
+        CheckpointError: if they are none of its architecture.
+        ConfigError: if there is no such architecture.
+    """
+    path = folder / CONFIG
     kind = lookup(CONFIGS, str(record["arch"]), what=f"architecture (in {path})")
     try:
         return kind.model_validate(record["config"])
