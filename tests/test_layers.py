@@ -30,7 +30,7 @@ FLOORS = (
     "models.catalog",
     "run",
     "planning monitoring",
-    "nn device",
+    "nn device heap",
     "models.contract",
     "models",
     "models.build",

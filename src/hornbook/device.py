@@ -4,7 +4,6 @@ Measured choices (which dtype, which way of attention) are written to the user's
 whoever asks first; two runs on one machine therefore never choose differently. Delete the folder to measure again.
 """
 
-import ctypes
 import hashlib
 import json
 import os
@@ -31,9 +30,6 @@ MOST_SCORES, MOST_TOKENS = 2**22, 2**15
 
 ROUNDS = 5
 """Timed repetitions of each candidate; the fastest counts, since noise only ever adds time."""
-
-KEPT_BYTES = 2**30
-"""Blocks up to this size are kept for reuse."""
 
 AttentionPath = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 
@@ -107,19 +103,6 @@ def describe_device(device: torch.device) -> DeviceInfo:
     )
     bf16 = ("bf16",) if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False) else ()
     return DeviceInfo(name, memory, ("fp32", *bf16, "fp16"), threads, capability)
-
-
-def keep_freed_memory() -> bool:
-    """Let the C library keep the memory that tensors give back, for the next step's; say whether it will.
-
-    glibc otherwise returns large blocks to the system and has every page of them zeroed again at the next step:
-    half a million page faults in 30 steps of the demo, and a tenth of its time. Other C libraries are left alone.
-    """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if library is None or not hasattr(library, "mallopt"):
-        return False
-    trim_threshold, mmap_threshold = -1, -3  # the names of <malloc.h>
-    return all(library.mallopt(option, KEPT_BYTES) == 1 for option in (trim_threshold, mmap_threshold))
 
 
 def measure_precision(

@@ -8,6 +8,7 @@ layer and gradients exist together.
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hornbook.config.model import ModelConfig
 from hornbook.config.optimizing import LionConfig, MuonConfig, SGDConfig
 from hornbook.config.tokenizers import BytesTokenizerConfig, ExternalTokenizerConfig
 from hornbook.run import RunConfig
@@ -174,7 +175,10 @@ def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, 
     model, count = config.model, config.model.num_parameters()
     micro_tokens = config.micro_batch_rows * model.context
     compute_bytes = FLOAT_BYTES if dtype == "fp32" else 2
-    activations = micro_tokens * model.activation_bytes_per_token(compute_bytes, scores=attention == "matmul")
+    whole = micro_tokens * model.activation_bytes_per_token(compute_bytes, scores=attention == "matmul")
+    block = whole // getattr(model, "num_layers", 1)
+    # With activations computed again, every block keeps what it read, and one of them everything.
+    kept = whole if not config.training.recompute_activations else micro_tokens * _read_by_blocks(model) + block
     return {
         "process": TRAINING_PROCESS_BYTES,
         "weights": FLOAT_BYTES * count,
@@ -182,11 +186,16 @@ def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, 
         "weights in the compute format": 0 if dtype == "fp32" else compute_bytes * model.matmul_parameters(),
         "gradients": FLOAT_BYTES * count,
         "optimizer": optimizer_bytes(config),
-        "activations": activations,
-        "backward pass": WORKING_LAYERS * activations // getattr(model, "num_layers", 1),
+        "activations": kept,
+        "backward pass": WORKING_LAYERS * block,
         "logits": logits_bytes(model.vocab_size, micro_tokens, compute_bytes),
         "batches": (1 + PREFETCHED_BATCHES) * config.training.batch_tokens * 2 * TOKEN_BYTES,
     }
+
+
+def _read_by_blocks(model: ModelConfig) -> int:
+    """Bytes a token of the residual stream as each block reads it."""
+    return FLOAT_BYTES * int(getattr(model, "width", 0)) * int(getattr(model, "num_layers", 1))
 
 
 def optimizer_bytes(config: RunConfig) -> int:

@@ -1,7 +1,4 @@
 import json
-import platform
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -157,25 +154,3 @@ def test_choices_are_measured_with_one_thread_and_the_threads_are_put_back():
         assert {json.loads(path.read_text())["key"]["threads"] for path in answers()} == {1}
     finally:
         torch.set_num_threads(before)
-
-
-FAULTS = """
-import resource, sys, torch
-from hornbook.device import keep_freed_memory
-assert sys.argv[1] == "give" or keep_freed_memory()
-for _ in range(20):
-    torch.zeros(2**22)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.zeros(2**24)
-    torch.zeros(2**22)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")
-def test_freed_memory_is_kept_for_the_next_step():
-    def faults(what: str) -> int:
-        return int(subprocess.run([sys.executable, "-c", FAULTS, what], capture_output=True, check=True).stdout)
-
-    assert faults("keep") < faults("give") / 4

@@ -112,6 +112,10 @@ class TrainingConfig(Section):
     """Rows of model.context tokens computed at once; none takes the whole batch. Never changes the result beyond
     rounding."""
 
+    recompute_activations: bool = False
+    """Gradient checkpointing: blocks keep only what they read and are computed again for the backward pass. Less
+    memory, a third more time, the same numbers."""
+
     clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 

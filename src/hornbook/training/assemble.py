@@ -11,13 +11,16 @@ from typing import Any
 
 import torch
 
+from hornbook.config.model import ModelConfig
 from hornbook.data.loader import Loader
 from hornbook.data.prepare import PreparedData, prepare
-from hornbook.device import keep_freed_memory, pick_device
+from hornbook.device import pick_device
 from hornbook.errors import CheckpointError
+from hornbook.heap import keep_freed_memory, return_freed_memory
 from hornbook.models.build import build_model
 from hornbook.models.contract import LanguageModel
 from hornbook.nn.attention import use_attention
+from hornbook.nn.recompute import recompute_blocks
 from hornbook.proofs.health import prove_start
 from hornbook.proofs.honest import prove_honest
 from hornbook.proofs.proof import require
@@ -97,13 +100,12 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     # 4. The machine, and what is fast on it: measured once, and kept with the run.
     device = pick_device(config.training.device)
     torch.set_num_threads(config.training.threads or torch.get_num_threads())
-    keep_freed_memory()
+    (return_freed_memory if config.training.recompute_activations else keep_freed_memory)()
     choices = choose(config, model_config, device, recorded=folder.choices)
     precision = Precision(device, DTYPES[choices.dtype])
 
     # 5. The model: its first weights are a function of the seed.
-    model = build_model(model_config, seed=derive(config.training.seed, "weights")).to(device)
-    use_attention(model, choices.attention)
+    model = _build_model(config, model_config, choices.attention).to(device)
 
     # 6. The optimizers, and the step that uses them.
     stepper = _build_stepper(config, model, precision)
@@ -127,6 +129,15 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     # 10. The settings, kept beside the run for whoever continues it.
     save_run(config, folder.config)
     return run
+
+
+def _build_model(config: RunConfig, model_config: ModelConfig, attention: str) -> LanguageModel:
+    """Build the model with its first weights, attending and remembering as the settings say."""
+    model = build_model(model_config, seed=derive(config.training.seed, "weights"))
+    use_attention(model, attention)
+    if config.training.recompute_activations:
+        recompute_blocks(model)
+    return model
 
 
 def _build_stepper(config: RunConfig, model: LanguageModel, precision: Precision) -> Stepper:

@@ -20,6 +20,7 @@ FREE = (
     "training.max_minutes",
     "training.patience",
     "training.min_improvement",
+    "training.recompute_activations",
     "training.device",
     "training.threads",
     "checkpoint",
