@@ -47,13 +47,13 @@ class GELU(nn.Module):
 class CurvedGELU(GELU):
     """down(gelu(h / (1 + curvature E))) with h = up(x) and the energy E = mean(h^2) / 2 of its token.
 
-    From Aguilera et al. 2025, "Explosive neural networks via higher-order interactions in curved statistical
-    manifolds", Nature Communications 16: a network's temperature follows its own energy. A negative curvature lets
-    strong activations strengthen themselves, a positive one holds them back, 0 is `GELU`.
+    After Aguilera et al. 2025, arXiv:2408.02326, "Explosive neural networks via higher-order interactions in curved
+    statistical manifolds": a network's temperature follows its own energy. A negative curvature lets strong
+    activations strengthen themselves, a positive one holds them back, 0 is `GELU`.
 
-    The energy is a mean over the F units, so a width of its own changes nothing. A sum grows with F: at 4,096 units
-    and curvature -1.2 it makes the denominator about -800 at the start, which leaves a thousandth of h with its sign
-    turned. Gradients do not pass through E, and the denominator is held at FLOOR, away from its pole at 0.
+    The energy is a mean over the F units, so that it says the same at every width. A sum grows with F: at 4,096
+    units and curvature -1.2 it makes the denominator about -1,200 at the start, which leaves a thousandth of h with
+    its sign turned. Gradients do not pass through E, and the denominator is held at FLOOR, away from its pole at 0.
     """
 
     FLOOR = 0.25

@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from hornbook.data.batch import Batch
 from hornbook.models.contract import LanguageModel
+from hornbook.nn.feedforward import GELU, ReLU2, SwiGLU
 from hornbook.nn.losses import IGNORE, next_token_loss
 from hornbook.proofs.proof import Proof
 
@@ -26,8 +27,15 @@ LOSS_SHARE = 0.15
 FAINT, LOUD = 1e-6, 1e4
 """Between these the root mean square of every layer's output must lie."""
 
+DULL, BLINDING = 0.05, 20.0
+"""Between these a feed-forward's activations must lie, as a share of what they were made of: fresh ones of SwiGLU,
+squared ReLU and GELU lie between 0.2 and 1 (root mean squares, inputs of variance 1)."""
+
 FILL_STD = 0.02
 """Standard deviation that stands in for matrices of zeros while gradients are looked at."""
+
+FEED_FORWARDS = (SwiGLU, ReLU2, GELU)
+"""Every feed-forward is one of these, or made from one: they write with `up`, and `down` reads."""
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -41,7 +49,7 @@ def prove_start(model: LanguageModel, batch: Batch, autocast: Autocast) -> list[
         autocast: makes the context that matrix products run in.
 
     Returns:
-        Three proofs: the loss, the gradients, the activations.
+        Four proofs: the loss, the gradients, the activations, the feed-forwards.
     """
     most = max(1, min(ROWS, LOGITS // (batch.tokens.shape[1] * model.config.vocab_size)))
     used = (batch.targets != IGNORE).any(dim=1).nonzero()[:most, 0]
@@ -55,12 +63,13 @@ def prove_start(model: LanguageModel, batch: Batch, autocast: Autocast) -> list[
     was_training = model.training
     model.eval()
     try:
-        with _sizes_of_layers(model) as sizes, torch.no_grad():
+        with _sizes_of_layers(model) as sizes, _sizes_in_feed_forwards(model) as insides, torch.no_grad():
             total, count = _loss(model, {}, rows, autocast)
         return [
             _loss_is_even(model, float(total / count)),
             _everything_learns(model, rows, autocast),
             _sizes_are_sane(model, sizes),
+            _feed_forwards_speak(model, insides),
         ]
     finally:
         model.train(was_training)
@@ -125,6 +134,31 @@ def _sizes_are_sane(model: LanguageModel, sizes: dict[str, float]) -> Proof:
     return Proof("activations", True, f"the outputs of {len(sizes)} layers have root mean squares {spread}.")
 
 
+def _feed_forwards_speak(model: LanguageModel, insides: dict[str, tuple[float, float]]) -> Proof:
+    """Compare what each feed-forward's nonlinearity gives with what it was given.
+
+    One that scales by its own energy may scale nearly everything away, or by a pole of its formula into nothing
+    sensible. Behind norms and beside the residual stream no other look shows it: the loss is even, every weight has
+    some gradient, and the block's output has the size of the stream. It starts as if it were not there.
+    """
+    shares = {name: after / before if before else math.nan for name, (before, after) in insides.items()}
+    for name, share in shares.items():
+        if not DULL <= share <= BLINDING:
+            fault = "dead" if share < DULL else "blinding" if share > BLINDING else "not a number"
+            detail = (
+                f"the activations of {name} in {type(model).__name__} start {fault}: {share:.2g} of the size of what "
+                f"they are made of, where {DULL:g} to {BLINDING:g} is sane; is something summed over the width?"
+            )
+            return Proof("feed-forwards speak", False, detail, share)
+    spread = (
+        f"{min(shares.values()):.2g} to {max(shares.values()):.2g}"
+        if shares
+        else "not looked at, as there are none"
+    )
+    detail = f"the activations of {len(shares)} feed-forwards are {spread} of what they are made of."
+    return Proof("feed-forwards speak", True, detail, min(shares.values(), default=None))
+
+
 def _loss(
     model: LanguageModel, weights: dict[str, Tensor], rows: Batch, autocast: Autocast
 ) -> tuple[Tensor, Tensor]:
@@ -144,7 +178,7 @@ def _sizes_of_layers(model: nn.Module) -> Iterator[dict[str, float]]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             first = output[0] if isinstance(output, tuple) else output
             if isinstance(first, Tensor):
-                sizes[name] = float(first.float().square().mean().sqrt())
+                sizes[name] = _size(first)
 
         return hook
 
@@ -155,3 +189,36 @@ def _sizes_of_layers(model: nn.Module) -> Iterator[dict[str, float]]:
     finally:
         for handle in hooks:
             handle.remove()
+
+
+@contextmanager
+def _sizes_in_feed_forwards(model: nn.Module) -> Iterator[dict[str, tuple[float, float]]]:
+    """Record, for each feed-forward, the size of what `up` writes and of what `down` reads."""
+    insides: dict[str, tuple[float, float]] = {}
+    before: dict[str, float] = {}
+
+    def written(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            before[name] = _size(output)
+
+        return hook
+
+    def read(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            insides[name] = before[name], _size(inputs[0])
+
+        return hook
+
+    parts = [(name, module) for name, module in model.named_modules() if isinstance(module, FEED_FORWARDS)]
+    hooks = [part.up.register_forward_hook(written(name)) for name, part in parts]
+    hooks += [part.down.register_forward_pre_hook(read(name)) for name, part in parts]
+    try:
+        yield insides
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _size(x: Tensor) -> float:
+    """Return the root mean square."""
+    return float(x.float().square().mean().sqrt())

@@ -144,7 +144,9 @@ def test_every_split_into_calls_gives_one_calls_logits(name):
         cuts = torch.randperm(23, generator=torch.Generator().manual_seed(seed))[: 5 + 3 * seed] + 1
         state = model.init_state(2, 24)
         parts = tokens.tensor_split(cuts.sort().values, dim=1)
-        torch.testing.assert_close(torch.cat([model(part, state) for part in parts], 1), whole, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.cat([model(part, state) for part in parts], 1), whole, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_state_is_as_large_as_the_config_says(model):

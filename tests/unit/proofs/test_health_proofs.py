@@ -8,8 +8,11 @@ from hornbook.data.batch import Batch
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.models.llama.config import LlamaConfig
+from hornbook.models.grug.config import GrugConfig
+from hornbook.nn import feedforward
+from hornbook.nn.feedforward import CurvedGELU
 from hornbook.nn.losses import IGNORE
-from hornbook.proofs.health import prove_start
+from hornbook.proofs.health import FEED_FORWARDS, prove_start
 
 SMALL = LlamaConfig(vocab_size=40, width=16, num_heads=2, num_layers=2, context=24)
 
@@ -29,13 +32,20 @@ def small(**changes):
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, SMALL.model_copy(update={"residual_init": "zero"}), GPTConfig(vocab_size=40, width=16, dropout=0.1)],
+    [
+        SMALL,
+        SMALL.model_copy(update={"residual_init": "zero"}),
+        SMALL.model_copy(update={"activation": "relu2"}),
+        GPTConfig(vocab_size=40, width=16, dropout=0.1),
+        GrugConfig(vocab_size=40, width=32, num_layers=2, feed_forward="curved", streams="two", norm="post"),
+        GrugConfig(vocab_size=40, width=32, num_layers=2, feed_forward="curved", curvature=3.0),
+    ],
 )
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_fresh_models_are_healthy(config, dtype):
     autocast = (lambda: torch.autocast("cpu", dtype)) if dtype else nullcontext
     seen = proofs(build_model(config, seed=0), autocast=autocast)
-    assert [proof.passed for proof in seen.values()] == [True, True, True], seen
+    assert [proof.passed for proof in seen.values()] == [True, True, True, True], seen
     assert seen["loss at the start"].figure == pytest.approx(math.log(40), rel=0.1)
 
 
@@ -111,3 +121,58 @@ def test_the_model_is_left_as_it_was():
     assert model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+class SummedEnergy(CurvedGELU):
+    """The original's: the energy summed over the units, and no floor under the denominator."""
+
+    def forward(self, x):
+        h = self.up(x)
+        energy = h.detach().square().sum(-1, keepdim=True) / 2
+        return self.down(torch.nn.functional.gelu(h / (1 + self.curvature * energy)))
+
+
+def curved(width, *, original):
+    model = build_model(GrugConfig(vocab_size=40, width=width, num_layers=2, feed_forward="curved"), seed=0)
+    for block in model.blocks if original else ():
+        summed = SummedEnergy(width, 4 * width, bias=True, curvature=-1.2)
+        summed.load_state_dict(block.feed_forward.state_dict())
+        block.feed_forward = summed
+    return model
+
+
+@pytest.mark.parametrize("width", [32, 64, 256])
+def test_an_energy_summed_over_the_width_starts_dead_and_only_this_look_sees_it(width):
+    seen = proofs(curved(width, original=True))
+    assert [name for name, proof in seen.items() if not proof.passed] == ["feed-forwards speak"]
+    assert "blocks.0.feed_forward in Grug start dead" in seen["feed-forwards speak"].detail
+    assert "summed over the width?" in seen["feed-forwards speak"].detail
+
+
+@pytest.mark.parametrize("width", [32, 64, 256])
+def test_an_energy_of_the_mean_starts_alike_at_every_width(width):
+    assert proofs(curved(width, original=False))["feed-forwards speak"].figure == pytest.approx(0.91, rel=0.03)
+
+
+def test_activations_near_a_pole_are_found():
+    model = curved(32, original=False)
+    for block in model.blocks:
+        block.feed_forward.curvature, block.feed_forward.FLOOR = -4.1, 1e-6
+    seen = proofs(model)["feed-forwards speak"]
+    assert not seen.passed
+    assert "blinding" in seen.detail
+
+
+def test_a_feed_forward_given_nothing_is_named():
+    model = small()
+    with torch.no_grad():
+        model.blocks[1].feed_forward.up.weight.zero_()
+    seen = proofs(model)["feed-forwards speak"]
+    assert not seen.passed
+    assert "blocks.1.feed_forward in Llama start not a number" in seen.detail
+
+
+def test_every_feed_forward_is_looked_into():
+    kinds = [kind for kind in vars(feedforward).values() if isinstance(kind, type)]
+    own = [kind for kind in kinds if kind.__module__ == feedforward.__name__]
+    assert own and all(issubclass(kind, FEED_FORWARDS) for kind in own)

@@ -15,6 +15,7 @@ from hornbook.models.contract import LanguageModel
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.nn import initialise
 from hornbook.nn.attention import CausalAttention, check_length, document_mask, document_positions
+from hornbook.nn.embedding import LearnedPositions
 from hornbook.nn.feedforward import GELU
 from hornbook.nn.norms import LayerNorm
 from hornbook.nn.precision import compute_dtype
@@ -33,7 +34,7 @@ class GPT(LanguageModel):
         super().__init__()
         self.config: GPTConfig = config
         self.embedding = initialise.embedding(config.vocab_size, config.width)
-        self.positions = initialise.embedding(config.context, config.width)
+        self.positions = LearnedPositions(config.context, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = LayerNorm(config.width, eps=config.norm_eps, bias=config.bias)
         self.head = None if config.tied else initialise.linear(config.width, config.vocab_size)
@@ -43,10 +44,8 @@ class GPT(LanguageModel):
         past, T = state.length if state else 0, tokens.shape[1]
         check_length(past, T, self.config.context)
 
-        if documents is None:
-            placed = self.positions.weight[past : past + T]  # (T, D)
-        else:
-            placed = self.positions(document_positions(documents))  # (B, T, D)
+        # (T, D), or (B, T, D)
+        placed = self.positions(slice(past, past + T) if documents is None else document_positions(documents))
         x = F.dropout(self.embedding(tokens) + placed, self.config.dropout, self.training)  # (B, T, D)
         mask = None if documents is None else document_mask(documents, compute_dtype(x))
 
@@ -67,7 +66,7 @@ class GPT(LanguageModel):
     def _initialise(self, generator: torch.Generator) -> None:
         """Fill every matrix with GPT-2's rule and every bias with zero; norms already start at one."""
         for layer in self.modules():
-            if isinstance(layer, nn.Linear | nn.Embedding):
+            if isinstance(layer, nn.Linear | nn.Embedding | LearnedPositions):
                 initialise.normal(layer.weight, std=initialise.GPT2_STD, generator=generator)
             if isinstance(layer, nn.Linear) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
