@@ -7,6 +7,7 @@ from torch import nn
 from hornbook.config.model import ModelConfig
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
+from hornbook.models.grug.config import GrugConfig
 from hornbook.models.llama.config import LlamaConfig
 from hornbook.models.rnn.config import RNNConfig
 from hornbook.nn.attention import use_attention
@@ -21,6 +22,19 @@ CONFIGS = {
     "llama qk-norm": LlamaConfig(**SIZE, qk_norm=True),
     "gpt": GPTConfig(**SIZE),
     "gpt dropout": GPTConfig(**SIZE, dropout=0.1),
+    "grug": GrugConfig(**SIZE, norm="post", feed_forward="curved"),
+    "grug relu": GrugConfig(**SIZE, cnn_channels=(64,), cnn_kernels=(5,), cnn_activation="relu", cnn_norm=False),
+    "grug streams": GrugConfig(**SIZE, cnn_channels=(64, 48), cnn_kernels=(5, 3), streams="two"),
+    "grug dropout": GrugConfig(
+        **SIZE,
+        cnn_channels=(64, 48),
+        cnn_kernels=(5, 3),
+        streams="two",
+        dropout=0.1,
+        cnn_dropout=0.1,
+        embedding_dropout=0.1,
+        output_dropout=0.1,
+    ),
     "rnn": RNNConfig(**RECURRENT, cell="rnn"),
     "rnn gru": RNNConfig(**RECURRENT),
     "rnn gru dropout": RNNConfig(**RECURRENT, dropout=0.1),

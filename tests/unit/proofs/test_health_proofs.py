@@ -7,8 +7,8 @@ import torch
 from hornbook.data.batch import Batch
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
-from hornbook.models.llama.config import LlamaConfig
 from hornbook.models.grug.config import GrugConfig
+from hornbook.models.llama.config import LlamaConfig
 from hornbook.nn import feedforward
 from hornbook.nn.feedforward import CurvedGELU
 from hornbook.nn.losses import IGNORE
