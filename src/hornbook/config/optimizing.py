@@ -1,6 +1,6 @@
 """The settings of each optimizer and each learning-rate schedule, and the unions their names choose from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -115,6 +115,17 @@ OptimizerConfig = Annotated[
 class _Warmup(Section):
     warmup_steps: NonNegativeInt = 0
     """Steps in which the rate rises from nothing to its peak."""
+    warmup_fraction: Fraction = 0.0
+    """The same as a share of all steps, rounded up; set one of the two."""
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.warmup_steps and self.warmup_fraction:
+            raise ValueError(
+                f"schedule.warmup_steps = {self.warmup_steps} and schedule.warmup_fraction = {self.warmup_fraction} "
+                "are both set; give one of them"
+            )
+        return self
 
 
 class ConstantScheduleConfig(_Warmup):
@@ -149,7 +160,27 @@ class WSDScheduleConfig(_Warmup):
     """Where the fall ends, just after the last step, as a share of the peak."""
 
 
+class PlateauScheduleConfig(_Warmup):
+    """Warm-up, the peak, and down by a factor whenever validation stops getting better (ReduceLROnPlateau)."""
+
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """What the rate is multiplied by."""
+    patience: NonNegativeInt = 2
+    """Validations in a row that may be no better before the rate falls."""
+    threshold: Fraction = 1e-4
+    """How much lower than the best, as a share of it, a validation loss must be to count as better."""
+    cooldown: NonNegativeInt = 0
+    """Validations after a fall that are not judged."""
+    min_fraction: Fraction = 0.0
+    """The lowest rate, as a share of the peak."""
+
+
 ScheduleConfig = Annotated[
-    ConstantScheduleConfig | LinearScheduleConfig | CosineScheduleConfig | WSDScheduleConfig,
+    ConstantScheduleConfig
+    | LinearScheduleConfig
+    | CosineScheduleConfig
+    | WSDScheduleConfig
+    | PlateauScheduleConfig,
     Field(discriminator="name"),
 ]

@@ -10,20 +10,9 @@ from hornbook.config.optimizing import (
     LinearScheduleConfig,
     WSDScheduleConfig,
 )
-from hornbook.training.schedules import SCHEDULES, rate_share
+from hornbook.training.schedules import rate_share
 
 STEPS = 100
-
-
-@pytest.mark.parametrize(
-    "config",
-    [ConstantScheduleConfig, LinearScheduleConfig, CosineScheduleConfig, WSDScheduleConfig],
-    ids=lambda kind: kind.__name__,
-)
-def test_every_schedule_warms_up_in_even_steps_to_its_peak(config):
-    shares = [rate_share(config(warmup_steps=4), step, STEPS) for step in range(5)]
-    assert shares[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert shares[4] == pytest.approx(1.0, abs=0.02)
 
 
 def test_constant_stays():
@@ -55,8 +44,3 @@ def test_warmup_stable_decay_holds_the_peak_until_the_last_fifth():
 
 def test_a_decay_over_no_steps_never_divides_by_zero():
     assert rate_share(WSDScheduleConfig(decay_fraction=0.0), 99, STEPS) == 1.0
-
-
-def test_the_settings_and_the_table_name_the_same_schedules():
-    kinds = (ConstantScheduleConfig, LinearScheduleConfig, CosineScheduleConfig, WSDScheduleConfig)
-    assert sorted(kind().name for kind in kinds) == sorted(SCHEDULES)
