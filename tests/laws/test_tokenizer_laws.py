@@ -11,6 +11,7 @@ from hornbook.config.tokenizers import (
     BytesTokenizerConfig,
     CharsTokenizerConfig,
     ExternalTokenizerConfig,
+    SuperBPETokenizerConfig,
     WordsTokenizerConfig,
 )
 from hornbook.proofs.proof import require
@@ -41,7 +42,7 @@ PARTS = [
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """One tokenizer of every kind, and of bpe with every pattern."""
+    """One tokenizer of every kind, and of bpe and superbpe with every pattern."""
     configs = {
         "bytes": BytesTokenizerConfig(),
         "chars": CharsTokenizerConfig(),
@@ -49,6 +50,9 @@ def built(tmp_path_factory):
         "bpe": BPETokenizerConfig(vocab_size=600),
         "bpe llama-bpe": BPETokenizerConfig(vocab_size=600, pattern="llama-bpe"),
         "bpe gpt-2": BPETokenizerConfig(vocab_size=600, pattern="gpt-2"),
+        "superbpe": SuperBPETokenizerConfig(vocab_size=600, transition=0.7),
+        "superbpe llama-bpe": SuperBPETokenizerConfig(vocab_size=600, transition=0.7, pattern="llama-bpe"),
+        "superbpe gpt-2": SuperBPETokenizerConfig(vocab_size=600, transition=0.7, pattern="gpt-2"),
     }
     tokenizers = {name: build_tokenizer(config, TEXTS) for name, config in configs.items()}
     folder = tmp_path_factory.mktemp("foreign")
@@ -58,7 +62,10 @@ def built(tmp_path_factory):
     return tokenizers
 
 
-NAMES = [*sorted(KINDS), "bpe llama-bpe", "bpe gpt-2"]
+NAMES = [
+    *sorted(KINDS),
+    *(f"{kind} {pattern}" for kind in ("bpe", "superbpe") for pattern in ("llama-bpe", "gpt-2")),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,6 +43,18 @@ class BPETokenizerConfig(Section):
     """How text is cut before merging, by the name llama.cpp knows it under."""
 
 
+class SuperBPETokenizerConfig(Section):
+    """Byte-pair encoding that goes on merging across words (Liu, Hayase et al. 2025, arXiv:2503.13423)."""
+
+    kind: Literal["superbpe"] = "superbpe"
+    vocab_size: PositiveInt = 8192
+    """Exact size of the vocabulary, the 256 bytes and 12 specials included."""
+    pattern: Literal["qwen2", "llama-bpe", "gpt-2"] = "qwen2"
+    """How text is cut into words in the first stage; digits and runs of spaces stay cut so in the second."""
+    transition: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """Share of the vocabulary that is learnt inside words before merges may cross them; the paper's t over its T."""
+
+
 class ExternalTokenizerConfig(Section):
     """A tokenizer made elsewhere."""
 
@@ -56,6 +68,7 @@ TokenizerConfig = Annotated[
     | CharsTokenizerConfig
     | WordsTokenizerConfig
     | BPETokenizerConfig
+    | SuperBPETokenizerConfig
     | ExternalTokenizerConfig,
     Field(discriminator="kind"),
 ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hornbook.config.sections import DataConfig
 from hornbook.data.files import ContentHashes
 from hornbook.data.scan import Part
 from hornbook.data.sources import Source, open_source
@@ -22,11 +21,12 @@ from hornbook.text.tokenizer_kinds import build_tokenizer
 FORMAT = 1
 """Raised when the same sources and settings would give other files."""
 
-TRAINED_KINDS = ("chars", "words", "bpe")
+TRAINED_KINDS = ("chars", "words", "bpe", "superbpe")
 """Tokenizers whose vocabulary is found in the data."""
 
 CONTENT_SETTINGS = (
     "fields",
+    "format",
     "template",
     "learn",
     "system",
@@ -36,6 +36,7 @@ CONTENT_SETTINGS = (
     "max_documents",
     "max_line_bytes",
     "max_bad_fraction",
+    "invalid_utf8",
 )
 """Settings of the data section that change what a prepared set holds; another value makes another set."""
 
@@ -96,9 +97,9 @@ def make_job(config: RunConfig) -> Job:
         DataError: if a source cannot be read, or the settings cannot give a training and a validation set.
         ConfigError: if they name no data or an unknown source.
     """
-    data = config.data
+    data = config.reading
     root = Path(data.folder).expanduser()
-    parts = _open_parts(data)
+    parts = _open_parts(config)
     held_out = data.validation_path
     validation = Part(held_out, 1.0, (open_source(held_out, data),)) if held_out else None
     if validation is None and not data.validation_fraction:
@@ -123,8 +124,11 @@ def make_job(config: RunConfig) -> Job:
     return Job(config, root, parts, validation, tokenizer, content, json.loads(json.dumps(settings)))
 
 
-def _open_parts(data: DataConfig) -> list[Part]:
-    """Open the sources: those of data.sources each a part, those of data.path together one."""
+def _open_parts(config: RunConfig) -> list[Part]:
+    """Open the sources: those of a curriculum and of data.sources each a part, those of data.path together one."""
+    data = config.reading
+    if config.curriculum.phases:
+        return [Part(path, 1.0, (open_source(path, data),)) for path in config.curriculum.paths]
     if data.sources:
         return [Part(one.path, one.weight, (open_source(one.path, data),)) for one in data.sources]
     paths = (data.path,) if isinstance(data.path, str) else data.path

@@ -44,8 +44,10 @@ HARD_TEXTS = (
 """Texts that tokenizers are known to lose or change something of."""
 
 # Places where every pattern in use ends one word and begins another, whatever stands further off: a newline
-# alone between a visible character and a word, and the space between two ASCII words.
-_SAFE_CUT = re.compile(r"(?s:.*)(?:(?<=\S)\n(?=[^\W_])|(?<=[A-Za-z])(?= [A-Za-z]))")
+# alone between a visible character and a word, and the space between two ASCII words. Superwords go across
+# spaces, never across lines, so line ends come first.
+_LINE_CUT = re.compile(r"(?s:.*)(?<=\S)\n(?=[^\W_])")
+_WORD_CUT = re.compile(r"(?s:.*)(?<=[A-Za-z])(?= [A-Za-z])")
 
 
 def to_bytes(text: str) -> bytes:
@@ -64,14 +66,15 @@ def to_bytes(text: str) -> bytes:
 
 
 def cut(text: str) -> Iterator[str]:
-    """Cut a text into parts of at most `MAX_CHARACTERS`, at word borders where there are any.
+    """Cut a text into parts of at most `MAX_CHARACTERS`, at line ends or else at word borders, where there are any.
 
-    The ids of the parts together are the ids of the whole, unless a part had no word border in it.
+    The ids of the parts together are the ids of the whole, unless a part had no word border in it, or, where
+    tokens span words, no line end.
     """
     start = 0
     while len(text) - start > MAX_CHARACTERS:
         limit = start + MAX_CHARACTERS
-        found = _SAFE_CUT.match(text, start, limit)
+        found = _LINE_CUT.match(text, start, limit) or _WORD_CUT.match(text, start, limit)
         end = found.end() if found and found.end() > start else limit
         yield text[start:end]
         start = end

@@ -19,6 +19,7 @@ from hornbook.config.tokenizers import (
     BytesTokenizerConfig,
     CharsTokenizerConfig,
     ExternalTokenizerConfig,
+    SuperBPETokenizerConfig,
     TokenizerConfig,
     WordsTokenizerConfig,
 )
@@ -26,6 +27,7 @@ from hornbook.errors import ConfigError
 from hornbook.lookup import lookup
 from hornbook.text.encoding import cut, to_bytes
 from hornbook.text.external import read_external
+from hornbook.text.superbpe import SUPERWORD_PATTERNS, bytes_of_merges, even_part, learn_superwords
 from hornbook.text.tokenizer import SPECIALS, Tokenizer
 from hornbook.text.tokenizer_file import EVERY_CHARACTER, GPT2_PATTERN, byte_symbols, to_symbols
 
@@ -85,26 +87,26 @@ def build_bpe(config: BPETokenizerConfig, texts: Iterable[str]) -> bytes:
     """
     pattern = lookup(BPE_PATTERNS, config.pattern, what="tokenizer pattern")
     _check_size(config.vocab_size)
-    library = tokenizers.Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.vocab_size - len(SPECIALS),
-        min_frequency=MIN_PAIR_COUNT,
-        initial_alphabet=list(byte_symbols()),
-        special_tokens=[],
-        show_progress=False,
-    )
-    library.train_from_iterator(_learnable(texts), trainer)
-    merges = [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]]
-    value = dict(zip(byte_symbols(), BYTES, strict=True))
-    made = dict.fromkeys(b"".join(value[symbol] for symbol in left + right) for left, right in merges)
+    merges = _learn_merges(_learnable(texts), pattern, vocab_size=config.vocab_size - len(SPECIALS))
     whole = config.pattern == "llama-bpe"  # as llama.cpp does for this pattern
-    return write_tokenizer_file([*BYTES, *made], pattern=pattern, merges=merges, whole_words=whole)
+    return _merged(merges, pattern, whole_words=whole)
+
+
+def build_superbpe(config: SuperBPETokenizerConfig, texts: Iterable[str]) -> bytes:
+    """Write a tokenizer whose entries may span words (Liu, Hayase et al. 2025, arXiv:2503.13423).
+
+    The first `config.transition` of the vocabulary is that of `build_bpe`; the rest goes on merging across words.
+    The vocabulary has exactly `config.vocab_size` entries, or fewer where no pair of the text occurs twice.
+    """
+    inside = lookup(BPE_PATTERNS, config.pattern, what="tokenizer pattern")
+    across = SUPERWORD_PATTERNS[config.pattern]
+    _check_size(config.vocab_size)
+    size = config.vocab_size - len(SPECIALS)
+    parts = list(_learnable(texts))
+    merges = _learn_merges(parts, inside, vocab_size=max(len(BYTES), round(config.transition * size)))
+    words, sample = _merged(merges, across), even_part(parts)
+    merges += learn_superwords(words, sample, vocab_size=size, min_count=MIN_PAIR_COUNT)
+    return _merged(merges, across)
 
 
 def build_external(config: ExternalTokenizerConfig, texts: Iterable[str]) -> bytes:
@@ -117,6 +119,7 @@ KINDS: dict[str, Callable[[Any, Iterable[str]], bytes]] = {
     "chars": build_chars,
     "words": build_words,
     "bpe": build_bpe,
+    "superbpe": build_superbpe,
     "external": build_external,
 }
 """Kind -> function of (its config, texts) that returns a tokenizer.json."""
@@ -175,6 +178,32 @@ def write_tokenizer_file(
         },
     }
     return json.dumps(spec, ensure_ascii=False, indent=1).encode()
+
+
+def _learn_merges(texts: Iterable[str], pattern: str, *, vocab_size: int) -> list[tuple[str, str]]:
+    """Return pairs of entries, in byte-level symbols, that make a vocabulary of this size with the 256 bytes."""
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=MIN_PAIR_COUNT,
+        initial_alphabet=list(byte_symbols()),
+        special_tokens=[],
+        show_progress=False,
+    )
+    library.train_from_iterator(texts, trainer)
+    return [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]]
+
+
+def _merged(merges: Sequence[tuple[str, str]], pattern: str, *, whole_words: bool = False) -> bytes:
+    """Write the tokenizer of these merges: the bytes, then what each merge makes, in their order."""
+    made = dict.fromkeys(bytes_of_merges(merges))
+    return write_tokenizer_file([*BYTES, *made], pattern=pattern, merges=merges, whole_words=whole_words)
 
 
 def _whole_words(counts: Counter[str], pattern: str, *, vocab_size: int, min_count: int) -> bytes:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import tokenizers
 
-from hornbook.config.tokenizers import BPETokenizerConfig, WordsTokenizerConfig
+from hornbook.config.tokenizers import BPETokenizerConfig, SuperBPETokenizerConfig, WordsTokenizerConfig
 from hornbook.text import encoding
 from hornbook.text.encoding import MAX_CHARACTERS, FastEncoder, LibraryEncoder, build_fast_encoder, cut
 from hornbook.text.tokenizer_file import read_tokenizer_file
-from hornbook.text.tokenizer_kinds import BPE_PATTERNS, build_bpe, build_words
+from hornbook.text.tokenizer_kinds import BPE_PATTERNS, build_bpe, build_superbpe, build_words
 
 PROSE = "It was, they'd say, 12 o'clock;\n\nthe cat   sat.\n  On 3 mats!\r\nSo (what)?\n中文 и так\n" * 40
 
@@ -33,11 +33,13 @@ def test_a_short_text_is_one_part_even_if_empty():
     assert list(cut("a b")) == ["a b"]
 
 
-@pytest.mark.parametrize("pattern", [*sorted(BPE_PATTERNS), "words"])
+@pytest.mark.parametrize("pattern", [*sorted(BPE_PATTERNS), "words", "superbpe"])
 def test_cutting_does_not_change_the_ids_of_ordinary_text(pattern, monkeypatch):
     monkeypatch.setattr(encoding, "MAX_CHARACTERS", 60)
     if pattern == "words":
         file = build_words(WordsTokenizerConfig(min_count=1), [PROSE])
+    elif pattern == "superbpe":
+        file = build_superbpe(SuperBPETokenizerConfig(vocab_size=500, transition=0.6), [PROSE])
     else:
         file, _, _ = bpe(pattern)
     library = tokenizers.Tokenizer.from_buffer(file)

@@ -8,6 +8,7 @@ from hornbook.config.tokenizers import (
     BPETokenizerConfig,
     BytesTokenizerConfig,
     CharsTokenizerConfig,
+    SuperBPETokenizerConfig,
     WordsTokenizerConfig,
 )
 from hornbook.errors import ConfigError, DataError
@@ -125,10 +126,15 @@ def test_the_same_text_gives_the_same_file(config):
     assert build_tokenizer(config, [TEXT]).hash == build_tokenizer(config, [TEXT]).hash
 
 
-@pytest.mark.parametrize("kind", ["chars", "words", "bpe"])
+@pytest.mark.parametrize("kind", ["chars", "words", "bpe", "superbpe"])
 def test_only_the_beginning_of_much_text_is_learnt_from(kind, monkeypatch):
     monkeypatch.setattr(tokenizer_kinds, "LEARN_CHARACTERS", len(TEXT))
-    config = {"chars": CharsTokenizerConfig(), "words": WordsTokenizerConfig(), "bpe": BPETokenizerConfig()}[kind]
+    config = {
+        "chars": CharsTokenizerConfig(),
+        "words": WordsTokenizerConfig(),
+        "bpe": BPETokenizerConfig(),
+        "superbpe": SuperBPETokenizerConfig(),
+    }[kind]
     assert build_tokenizer(config, [TEXT, "ßßß ßßß " * 99]).hash == build_tokenizer(config, [TEXT]).hash
 
 
