@@ -47,6 +47,10 @@ class DataConfig(Section):
     fields: dict[str, str] = Field(default={})
     """Names of your own JSON keys or columns: {input = "ask", output = "reply.text"}; dots enter nested objects."""
 
+    format: Literal["auto", "openhermes", "platypus", "openthoughts", "forge1"] = "auto"
+    """Layout of the records, by the name of a data set: see hornbook.text.records.FORMATS; forge1 is the train.jsonl
+    of the first Forge-1; auto recognises the common ones, and knows those of hub sets."""
+
     template: Literal["auto", "text", "forge1", "plain"] = "auto"
     """How a conversation is written: forge1 (special tokens), plain (User:/Assistant:), text (documents as they
     are); auto takes forge1 for conversations and text for documents."""
@@ -83,11 +87,21 @@ class DataConfig(Section):
     max_bad_fraction: Fraction = 0.01
     """Stop when more than this share of the records had to be skipped."""
 
+    invalid_utf8: Literal["skip", "keep"] = "skip"
+    """Text files that are not UTF-8: skip what cannot be read, and count it; or keep it as the bytes it is, which
+    tokenizer.kind = bytes can read."""
+
     problems: PositiveInt = 60_000
     """Built-in courses (reasoning, its skills, sixteen): how many training problems to write."""
 
+    dummy_bytes: PositiveInt = 2 * 10**6
+    """builtin:dummy: how much filler text to write."""
+
     difficulty: Annotated[int, Field(ge=1, le=3)] = 1
     """Built-in courses: 1 easy, 2 longer, 3 hard."""
+
+    hub_folder: str = "hub"
+    """Where hub:NAME is fetched to and looked for first: in a folder of its name, files of yours as well."""
 
     folder: str = "prepared"
     """Where prepared data is kept; each set has a folder of its own, named by its contents and settings."""

@@ -1,6 +1,7 @@
 """JSON records in the shapes data sets have -> documents and conversations. What is missing is an error, never ''.
 
-A shape is recognised by its keys, the first of `SHAPES` that fits; data.fields maps other keys instead.
+A shape is recognised by its keys, the first of `SHAPES` that fits; data.fields maps other keys instead, and
+data.format names one of `FORMATS`, the layouts of data sets that need to be known to be read well.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hornbook.errors import ConfigError, DataError
-from hornbook.lookup import suggest
+from hornbook.lookup import lookup, suggest
 from hornbook.text.conversation import Conversation, Message, Role
 
 Content = str | Conversation
@@ -36,12 +37,14 @@ SPEAKERS: dict[str, Role] = {
 }
 """How data sets name who speaks."""
 
-# The two spellings of OpenThoughts-114k and the models it was made with. In the second the answer stands in
-# tags of its own; a thought that is never closed is not a thought.
+# OpenThoughts-114k writes begin_of_thought, the models it was made with <think>, Forge-1's own files <|think|>. In
+# the first the answer stands in tags of its own; a thought that is never closed is not a thought.
 _THOUGHT = re.compile(
-    r"\s*(?:<think>(.*?)</think>|<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>)(.*)", re.DOTALL
+    r"\s*(?:<think>(.*?)</think>|<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>|<\|think\|>(.*?)<\|/think\|>)(.*)",
+    re.DOTALL,
 )
 _SOLUTION = re.compile(r"\s*<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>\s*)?", re.DOTALL)
+_THOUGHT_TAG = re.compile(r"</?think>|<\|/?think\|>|<\|(?:begin|end)_of_(?:thought|solution)\|>")
 
 
 class _Record(NamedTuple):
@@ -81,7 +84,9 @@ class _Record(NamedTuple):
 _ANSWER_KEYS = ("text", "aText", "answer", "content")
 
 
-def read_record(record: Mapping[str, Any], *, where: str, fields: Mapping[str, str], seed: int = 0) -> Content:
+def read_record(
+    record: Mapping[str, Any], *, where: str, fields: Mapping[str, str], format: str = "auto", seed: int = 0
+) -> Content:
     """Turn one JSON object into a document (text) or a conversation.
 
     Args:
@@ -91,10 +96,11 @@ def read_record(record: Mapping[str, Any], *, where: str, fields: Mapping[str, s
         where: file and line, for messages.
         fields: roles of `FIELD_ROLES` -> dotted paths to keys ("reply.0.text"); empty recognises the shape.
             A list of strings is joined by newlines, except an output, of which one is chosen.
+        format: a key of `FORMATS`, or auto to recognise the shape; fields go before it.
         seed: changes which of several answers is chosen.
 
-    Thinking inside an answer, as <think>..</think> or <|begin_of_thought|>..<|end_of_thought|>, becomes a
-    message of its own.
+    Thinking inside an answer, as <think>..</think>, <|begin_of_thought|>..<|end_of_thought|> or
+    <|think|>..<|/think|>, becomes a message of its own; a system prompt of blanks is none.
 
     Raises:
         DataError: naming `where`, the keys found and what to set.
@@ -104,6 +110,8 @@ def read_record(record: Mapping[str, Any], *, where: str, fields: Mapping[str, s
     if fields:
         _check_mapping(fields)
         return _read_mapped(row, fields)
+    if format != "auto":
+        return lookup(FORMATS, format, what="record format (data.format)")(row)
     for keys, read in SHAPES.items():
         if row.has(*keys):
             return read(row)
@@ -154,6 +162,12 @@ def _read_instruction(row: _Record) -> Content:
     return _exchange(row, question, output="output" if row.has("output") else "response")
 
 
+def _read_platypus(row: _Record) -> Content:
+    """Open-Platypus: Alpaca's instruction, perhaps an input, and output."""
+    row.text("output")  # its absence is named as such
+    return _read_instruction(row)
+
+
 def _pair(question: str, answer: str) -> Callable[[_Record], Content]:
     return lambda row: _exchange(row, row.text(question), output=answer)
 
@@ -178,6 +192,59 @@ SHAPES: dict[tuple[str, ...], Callable[[_Record], Content]] = {
 """Keys a record must have -> how it is read; the first that fits is taken."""
 
 
+def _read_openhermes(row: _Record) -> Content:
+    """OpenHermes-2.5: ShareGPT turns of system, human and gpt, and perhaps a system_prompt beside them."""
+    system = _optional(row, {"system": "system_prompt"}, "system")
+    return _conversation(row, _messages(row, "conversations"), system=system)
+
+
+def _read_openthoughts(row: _Record) -> Content:
+    """OpenThoughts-114k: ShareGPT with a system prompt, or, in its metadata subset, problem, reasoning, solution.
+
+    The system prompt of the set explains the tags the thinking stands in. They are taken out, so it is as well.
+    """
+    if row.has("problem", "deepseek_reasoning", "deepseek_solution"):
+        asked = [row.text("problem"), row.text("starter_code") if row.has("starter_code") else ""]
+        thinking = row.text("deepseek_reasoning").strip()
+        question = "\n\n".join(part for part in asked if part)
+        return _exchange(row, question, output="deepseek_solution", thinking=thinking)
+    system = _optional(row, {"system": "system"}, "system")
+    read = _conversation(
+        row, _messages(row, "conversations"), system="" if _THOUGHT_TAG.search(system) else system
+    )
+    for message in read:
+        if message.role == "assistant" and (tag := _THOUGHT_TAG.match(message.text.lstrip())):
+            raise _unfit(row, f"an answer begins with {tag[0]} that is never closed")
+    return read
+
+
+_FORGE1_PART = re.compile(r"<\|(system|user|think|assistant)\|>(.*?)<\|/\1\|>|<\|no_think\|>", re.DOTALL)
+
+
+def _read_forge1(row: _Record) -> Content:
+    """The file of the first Forge-1: a `text` in which the roles are spelt out, as the template `forge1` writes it."""
+    text = row.text("text")
+    between = _FORGE1_PART.sub("", text)
+    if between.split() != ["<|bos|>", "<|eos|>"]:
+        raise _unfit(row, f"'text' is not written as forge1 does, at {' '.join(between.split())[:60]!r}")
+    messages = []
+    for found in _FORGE1_PART.finditer(text):
+        if found[1] == "think":
+            messages.append(Message("think", found[2].removeprefix("\n").removesuffix("\n")))
+        elif found[1]:
+            messages.append(Message(SPEAKERS[found[1]], found[2]))
+    return _conversation(row, messages, system="")
+
+
+FORMATS: dict[str, Callable[[_Record], Content]] = {
+    "openhermes": _read_openhermes,
+    "platypus": _read_platypus,
+    "openthoughts": _read_openthoughts,
+    "forge1": _read_forge1,
+}
+"""Layouts that data.format may name -> how a record of them is read."""
+
+
 def _exchange(row: _Record, question: str, *, output: str, system: str = "", thinking: str = "") -> Conversation:
     answer = row.choice(output, question)
     messages = [Message("user", question)]
@@ -187,7 +254,8 @@ def _exchange(row: _Record, question: str, *, output: str, system: str = "", thi
 
 
 def _conversation(row: _Record, messages: list[Message], *, system: str) -> Conversation:
-    if system and (not messages or messages[0].role != "system"):
+    messages = [message for message in messages if message.role != "system" or message.text.strip()]
+    if system.strip() and (not messages or messages[0].role != "system"):
         messages = [Message("system", system), *messages]
     try:
         return Conversation(tuple(_with_thoughts(messages)))
@@ -202,11 +270,11 @@ def _with_thoughts(messages: list[Message]) -> Iterator[Message]:
         if not found:
             yield message
             continue
-        thought = (found[1] or found[2] or "").strip()
-        solution = _SOLUTION.fullmatch(found[3])
+        thought, rest = "".join(part or "" for part in found.groups()[:-1]).strip(), found.groups()[-1]
+        solution = _SOLUTION.fullmatch(rest)
         if thought:
             yield Message("think", thought)
-        yield Message("assistant", (solution[1] if solution else found[3]).strip())
+        yield Message("assistant", (solution[1] if solution else rest).strip())
 
 
 def _messages(row: _Record, key: str) -> list[Message]:

@@ -211,6 +211,17 @@ def render_batch(
     return rendered
 
 
+def written(template: str, conversation: Conversation) -> str:
+    """Return a conversation as a template writes it, special tokens spelt out: for files and for reading.
+
+    Text, not ids: a user's words may spell a special token too, so only `render` is safe to train from.
+
+    Raises:
+        ConfigError: if there is no such template.
+    """
+    return "".join(piece.text for piece in lookup(TEMPLATES, template, what="template").write(conversation))
+
+
 def render_prompt(
     template: str, conversation: Conversation, tokenizer: Tokenizer, *, think: bool | None = None
 ) -> list[int]:
