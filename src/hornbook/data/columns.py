@@ -18,7 +18,8 @@ from hornbook.data.tally import Tally
 from hornbook.errors import DataError
 
 _KNOWN = "messages conversations instruction input output response prompt question answer qText answers text"
-KNOWN_COLUMNS = frozenset([*_KNOWN.split(), "system", "thinking"])
+_BESIDE = "system thinking system_prompt problem deepseek_reasoning deepseek_solution starter_code"
+KNOWN_COLUMNS = frozenset([*_KNOWN.split(), *_BESIDE.split()])
 """Columns that are read when data.fields names none: what `hornbook.text.records` recognises."""
 
 BATCH_ROWS = 64

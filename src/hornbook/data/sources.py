@@ -1,4 +1,4 @@
-"""Where text comes from: a file, a folder or a built-in name as a stream of documents and conversations.
+"""Where text comes from: a file, a folder, a built-in or a hub name as a stream of documents and conversations.
 
 A text file is one document (a long one several); a record of JSON, CSV or parquet is one document or
 conversation; a token file gives ids that need no tokenizer. What cannot be used is counted in `Source.tally`.
@@ -18,6 +18,8 @@ from hornbook.config.sections import DataConfig
 from hornbook.data.builtin import BUILTINS, IDENTITIES
 from hornbook.data.columns import read_csv, read_parquet
 from hornbook.data.files import ContentHashes, changed, find_files, kind_of
+from hornbook.data.hub import PREFIX as HUB_PREFIX
+from hornbook.data.hub import find_hub_files, folder_of, hub_set
 from hornbook.data.lines import read_pieces
 from hornbook.data.strict_json import read_json, read_json_lines
 from hornbook.data.tally import Tally
@@ -27,6 +29,7 @@ from hornbook.lookup import lookup
 from hornbook.text.clean import clean
 from hornbook.text.conversation import Conversation, Message
 from hornbook.text.records import read_record
+from hornbook.text.tokenizer import SPECIALS
 
 BUILTIN = "builtin:"
 
@@ -46,7 +49,8 @@ class Document:
 
 
 def _read_text(path: Path, config: DataConfig, tally: Tally) -> Iterator[Raw]:
-    return read_pieces(path, tally=tally)
+    for where, piece in read_pieces(path, tally=tally, keep=config.invalid_utf8 == "keep"):
+        yield where, np.append(np.frombuffer(piece, np.uint8), END_OF_BYTES) if isinstance(piece, bytes) else piece
 
 
 def _read_json(path: Path, config: DataConfig, tally: Tally) -> Iterator[Raw]:
@@ -79,6 +83,9 @@ SOURCES: dict[str, Callable[[Path, DataConfig, Tally], Iterator[Raw]]] = {
 }
 """Suffix -> how a file is read. A file that is named itself, with any other suffix, is read as text."""
 
+END_OF_BYTES = np.uint16(256 + SPECIALS.index("<|eos|>"))
+"""What ends a document of the bytes tokenizer, whose ids are the bytes and then the special tokens."""
+
 TOKENS = ".bin"
 FOLDER_KINDS = frozenset(SOURCES) - {TOKENS}
 """What is picked out of a folder; token files are named one by one, since train.bin and val.bin lie together."""
@@ -103,8 +110,15 @@ class Source:
         self._files: list[Path] = []
         self._left_out: Counter[str] = Counter()
         self._stamps: dict[Path, tuple[int, int]] = {}
-        if not path.startswith(BUILTIN):
-            self._files, self._left_out = find_files(Path(path).expanduser(), FOLDER_KINDS)
+        self._root = Path(path).expanduser()
+        self._format: str = config.format
+        self._most_rows: int | None = None
+        if path.startswith(HUB_PREFIX):
+            self._files = find_hub_files(path, config, FOLDER_KINDS)
+            self._root, self._most_rows = folder_of(path, config), config.max_documents
+            self._format = hub_set(path).format if config.format == "auto" else config.format
+        elif not path.startswith(BUILTIN):
+            self._files, self._left_out = find_files(self._root, FOLDER_KINDS)
 
     @property
     def holds_tokens(self) -> bool:
@@ -126,13 +140,12 @@ class Source:
         if self.path.startswith(BUILTIN):
             name = self.path.removeprefix(BUILTIN)
             return {"builtin": name, **lookup(IDENTITIES, name, what="built-in source")(self._config)}
-        root = Path(self.path).expanduser()
         described = []
         for file in self._files:
-            name = file.name if file == root else file.relative_to(root).as_posix()
+            name = file.name if file == self._root else file.relative_to(self._root).as_posix()
             described.append({"name": name, **hashes.describe(file)})
             self._stamps[file] = _stamp(file)
-        return {"files": described}
+        return {"files": described} | ({"format": self._format} if self.path.startswith(HUB_PREFIX) else {})
 
     def require_unchanged(self) -> None:
         """Check that the files are still those that `fingerprint` described.
@@ -158,7 +171,7 @@ class Source:
         tally.finish()
 
     def _used(self, tally: Tally) -> Iterator[Document]:
-        for where, raw in self._raw(tally):
+        for where, raw in islice(self._raw(tally), self._most_rows):
             content = self._content(where, raw, tally)
             if content is None:
                 continue
@@ -181,7 +194,9 @@ class Source:
         if isinstance(raw, np.ndarray):
             return raw
         try:
-            content = read_record(raw, where=where, fields=self._config.fields) if isinstance(raw, dict) else raw
+            content = raw
+            if isinstance(raw, dict):
+                content = read_record(raw, where=where, fields=self._config.fields, format=self._format)
             return _finished(content, where, self._config)
         except DataError as error:
             tally.skip("unusable record", error)
@@ -189,11 +204,11 @@ class Source:
 
 
 def open_source(path: str, config: DataConfig) -> Source:
-    """Open a file, a folder or `builtin:NAME`.
+    """Open a file, a folder, `builtin:NAME` or a `hub:NAME` that was fetched.
 
     Raises:
-        DataError: if the path does not exist or holds nothing to read.
-        ConfigError: if it is empty, or there is no such built-in source.
+        DataError: if the path does not exist or holds nothing to read, or the set was not fetched.
+        ConfigError: if it is empty, or there is no such built-in source or hub set.
     """
     if not path:
         raise ConfigError("No data is given.", fix="set data.path to a file, a folder or builtin:reasoning.")

@@ -5,6 +5,7 @@ A record that cannot be used (not UTF-8, broken JSON, a missing field ...) is sk
 error: they are left out and counted apart.
 """
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -14,12 +15,19 @@ from hornbook.units import percent_text
 EARLY_RECORDS = 10_000
 """A hopeless source is stopped before its end, once it has more bad records than this many could have."""
 
+MOST_WORDINGS = 20
+"""Reasons that are counted apart."""
+
 
 class Tally:
     """Counts of one reading of one source.
 
     Args:
         max_bad_fraction: share of the records that may be skipped.
+
+    Attributes:
+        bad: skipped records by the line of the report they are counted under.
+        why: the same by what each error says.
     """
 
     def __init__(self, max_bad_fraction: float) -> None:
@@ -27,6 +35,8 @@ class Tally:
         self.empty = 0
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
+        self.why: Counter[str] = Counter()
+        self._worded: dict[str, str] = {}
         self._max_bad_fraction = max_bad_fraction
         self._first: DataError | None = None
 
@@ -38,6 +48,7 @@ class Tally:
                 came early.
         """
         self.bad[reason] += 1
+        self.why[self._word(error.problem)] += 1
         self._first = self._first or error
         if self.bad.total() > self._max_bad_fraction * max(self._records(), EARLY_RECORDS):
             raise self._too_many()
@@ -58,6 +69,14 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """Return the counts for the manifest."""
         return {"used": self.used, "empty": self.empty, "bad": dict(self.bad), "notes": dict(self.notes)}
+
+    def _word(self, problem: str) -> str:
+        """Say what is wrong without the place; errors that differ in numbers only are worded like the first."""
+        said = problem.partition(": ")[2] or problem
+        alike = re.sub(r"\d+", "0", said)
+        if alike not in self._worded and len(self._worded) >= MOST_WORDINGS:
+            return "other reasons"
+        return self._worded.setdefault(alike, said)
 
     def _records(self) -> int:
         return self.used + self.empty + self.bad.total()
