@@ -51,7 +51,8 @@ def find_files(path: Path, kinds: Collection[str]) -> tuple[list[Path], Counter[
         found = ", ".join(f"{count} {what}" for what, count in left_out.items()) or "nothing"
         raise DataError(
             f"{path} holds no file that can be read (it holds {found}).",
-            fix=f"give files that end in {', '.join(sorted(kinds))}, some of them also .gz.",
+            fix=f"give files that end in {', '.join(sorted(kinds))}, some of them also .gz; or take builtin:dummy, "
+            "filler text, to try without.",
         )
     return files, left_out
 

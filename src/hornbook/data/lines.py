@@ -85,11 +85,11 @@ def read_lines(path: Path, *, max_bytes: int, tally: Tally) -> Iterator[tuple[in
             yield number, without_bom(line, tally) if number == 1 else line
 
 
-def read_pieces(path: Path, *, tally: Tally) -> Iterator[tuple[str, str]]:
+def read_pieces(path: Path, *, tally: Tally, keep: bool = False) -> Iterator[tuple[str, str | bytes]]:
     """Yield the text of a file with where it stands; a long file in pieces of at most PIECE_BYTES.
 
     Pieces end at line ends; where a piece has none, behind a space; where it has no space either, between two
-    characters. Together they are the whole file.
+    characters. Together they are the whole file. A piece that is not UTF-8 is skipped, or with `keep` given as bytes.
 
     Raises:
         DataError: as `open_text`, and if a piece is full of NULs.
@@ -109,7 +109,7 @@ def read_pieces(path: Path, *, tally: Tally) -> Iterator[tuple[str, str]]:
             if piece.count(0) > max(8, len(piece) // 1000):
                 raise _foreign(path, "binary")
             where = str(path) if whole else f"{path}, line {line}"
-            text = decode(piece, path, line, tally)
+            text = _decode_or_keep(piece, tally) if keep else decode(piece, path, line, tally)
             line += piece.count(b"\n")
             if text is not None:
                 yield where, text
@@ -127,10 +127,20 @@ def decode(data: bytes, path: Path, line: int, tally: Tally) -> str | None:
             "not UTF-8",
             DataError(
                 f"{place}: byte 0x{data[error.start]:02x} at position {column} is not UTF-8.",
-                fix=f"convert the file, for example: iconv -f LATIN1 -t UTF-8 {path.name}.",
+                fix=f"convert the file, for example: iconv -f LATIN1 -t UTF-8 {path.name}; "
+                "or with tokenizer.kind=bytes set data.invalid_utf8=keep.",
             ),
         )
         return None
+
+
+def _decode_or_keep(data: bytes, tally: Tally) -> str | bytes:
+    """Decode UTF-8; return the bytes if it is none, and count them."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        tally.note("documents that are not UTF-8, kept as bytes")
+        return data
 
 
 def without_bom(data: bytes, tally: Tally) -> bytes:

@@ -49,7 +49,7 @@ def test_a_folder_with_nothing_to_read_says_what_it_holds(tmp_path):
     tree(tmp_path, "a.png", "b.png")
     with pytest.raises(DataError, match=r"\(it holds 2 \.png files\)") as caught:
         names(tmp_path)
-    assert caught.value.fix == "give files that end in .jsonl, .txt, some of them also .gz."
+    assert caught.value.fix.startswith("give files that end in .jsonl, .txt, some of them also .gz;")
 
 
 def test_a_missing_path_names_its_neighbours(tmp_path):

@@ -159,7 +159,19 @@ def test_text_that_is_not_utf_8_names_line_position_and_byte(tmp_path, tally):
     path = file(tmp_path, "gut\nschön\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"a\.txt, line 2: byte 0xf6 at position 4 is not UTF-8") as caught:
         pieces(path, strict)
-    assert caught.value.fix == "convert the file, for example: iconv -f LATIN1 -t UTF-8 a.txt."
+    assert caught.value.fix.startswith("convert the file, for example: iconv -f LATIN1 -t UTF-8 a.txt;")
+    assert "data.invalid_utf8=keep" in caught.value.fix
+
+
+def test_text_that_is_not_utf_8_can_be_kept_as_bytes(tmp_path, tally):
+    line = "schön und grün\n".encode("latin-1")
+    data = b"ASCII\n" * 200_000 + line * 10
+    path = file(tmp_path, data)
+    kept = [piece for _, piece in read_pieces(path, tally=tally, keep=True)]
+    assert [type(piece) for piece in kept] == [str, bytes]
+    assert kept[0].encode() + kept[1] == data
+    assert tally.notes["documents that are not UTF-8, kept as bytes"] == 1
+    assert not tally.bad
 
 
 def test_pipes_devices_and_folders_are_refused_at_once(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from hornbook.config.sections import DataConfig
-from hornbook.data.builtin import python_source
+from hornbook.data.builtin import dummy, python_source
 from hornbook.data.builtin.course import Course
 from hornbook.data.builtin.reasoning import REASONING, SINGLE_SKILLS
 from hornbook.data.builtin.sixteen import SIXTEEN
@@ -13,11 +13,13 @@ COURSES: dict[str, Course] = {"reasoning": REASONING, **SINGLE_SKILLS, "sixteen"
 """The sources whose problems have known answers, so that an exam can be set."""
 
 BUILTINS: dict[str, Callable[[DataConfig], Iterator[str] | Iterator[Conversation]]] = {
+    "dummy": dummy.documents,
     "python": python_source.documents,
     **{name: course.conversations for name, course in COURSES.items()},
 }
 
 IDENTITIES: dict[str, Callable[[DataConfig], dict[str, object]]] = {
+    "dummy": dummy.identity,
     "python": python_source.identity,
     **{name: course.identity for name, course in COURSES.items()},
 }
