@@ -11,7 +11,7 @@ from itertools import count, cycle
 import torch
 from torch import Tensor, nn
 
-from hornbook.config.optimizing import AdamWConfig, ConstantScheduleConfig
+from hornbook.config.optimizing import AdamWConfig
 from hornbook.data.batch import Batch
 from hornbook.device import measure_attention
 from hornbook.models.build import build_model
@@ -75,15 +75,13 @@ def hornbook(shape: Shape, dtype: str) -> Rival:
         optimizers=build_optimizers(model, OPTIMIZER, matrix_dtype=precision.matrix_dtype),
         precision=precision,
         loss_scale=LossScale(precision),
-        schedule=ConstantScheduleConfig(),
-        steps=1_000_000,
         seed=0,
         clip_norm=CLIP_NORM,
         micro_batch_rows=shape.rows,
     )
     batches, numbers = cycle(shape.batches()), count()
     name = f"Hornbook {dtype} ({attention.choice} attention)"
-    return Rival(name, parameters(model), lambda: stepper.step(next(batches), next(numbers)))
+    return Rival(name, parameters(model), lambda: stepper.step(next(batches), next(numbers), share=1.0))
 
 
 def transformers(shape: Shape, dtype: str) -> Rival:

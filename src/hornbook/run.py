@@ -157,7 +157,7 @@ def _with_phases(config: RunConfig, *, max_steps: int | None) -> RunConfig:
     if where and not any(folder and Path(path).is_relative_to(folder) for path in found.curriculum.paths):
         raise ConfigError(
             f"data.path = {where} is not read: the phases of the curriculum name what is, and none lies in it.",
-            fix="unset it with data.path='\"\"', name your own plan with curriculum.plan=FILE, or empty curriculum.phases=[].",
+            fix="unset it with data.path='\"\"', name a plan with curriculum.plan=FILE, or set curriculum.phases=[].",
         )
     return RunConfig.model_validate(found.model_dump())
 

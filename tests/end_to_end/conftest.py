@@ -68,9 +68,9 @@ class Trainer:
         self.server.stdin.flush()
         return self._answer()
 
-    def result(self, run: Path) -> dict:
-        """Everything about a finished run that must not depend on how it was interrupted."""
-        last = run / "checkpoints" / f"step-{STEPS:08d}"
+    def result(self, run: Path, steps: int = STEPS) -> dict:
+        """Everything about a finished run of `steps` that must not depend on how it was interrupted."""
+        last = run / "checkpoints" / f"step-{steps:08d}"
         state = json.loads((last / "state.json").read_text())
         return {
             "model": file_hash(run / "model" / "model.safetensors"),
@@ -80,6 +80,7 @@ class Trainer:
             "best": (run / "best.json").read_text(),
             "checkpoints": sorted(os.listdir(run / "checkpoints")),
             "events": [part for event in read_events(run / "events.jsonl") if (part := replayed_part(event))],
+            "samples": (run / "samples.txt").read_text() if (run / "samples.txt").exists() else "",
         }
 
     def close(self) -> None:

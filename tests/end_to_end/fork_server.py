@@ -9,6 +9,7 @@ run takes a fraction of one, so that hundreds of kills become affordable.
     kill_at_call  SIGKILL before this call of the watched save (counted from 0)
     wait_for      a file; wait until it holds the event of a step before counting the seconds of `kill_after`
     kill_after    SIGKILL after this many seconds
+    at_step       the trainer sends itself SIGKILL before the step that follows so many
     send          a signal number to send instead of SIGKILL
     max_file      no file may grow beyond this many bytes (a full disk)
     user          become this user id first
@@ -69,6 +70,18 @@ def watch(request: dict[str, Any]) -> None:
     Saver.save = watched_save
 
 
+def stop_at(step: int, number: int) -> None:
+    """Send this process a signal before the step that follows `step` finished ones."""
+    take_step = hornbook.training.loop.take_step
+
+    def watched_step(one, log, batch):
+        if one.step == step:
+            os.kill(os.getpid(), number)
+        take_step(one, log, batch)
+
+    hornbook.training.loop.take_step = watched_step
+
+
 def child(request: dict[str, Any], output: int) -> None:
     """Become a trainer."""
     os.dup2(output, 1)
@@ -80,6 +93,8 @@ def child(request: dict[str, Any], output: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file"], request["max_file"]))
     if "watch_step" in request:
         watch(request)
+    if "at_step" in request:
+        stop_at(request["at_step"], request.get("send", signal.SIGKILL))
     code = run(["train", "text", *request["settings"], *request.get("options", [])])
     sys.stdout.flush()
     os._exit(code)

@@ -90,9 +90,9 @@ def prepared_counts(config: "RunConfig") -> tuple[int | None, int | None]:
 
 def _is_of(manifest: dict[str, Any], config: "RunConfig") -> bool:
     """Tell whether a prepared set was made with these settings, as far as its description says."""
-    data = json.loads(config.data.model_dump_json())
-    paths = [config.data.path] if isinstance(config.data.path, str) else list(config.data.path)
-    names = [source.path for source in config.data.sources] or [", ".join(paths)]
+    data = json.loads(config.reading.model_dump_json())
+    apart = config.curriculum.phases or config.data.sources
+    names = list(config.paths) if apart else [", ".join(config.paths)]
     tokenizer = manifest["settings"]["tokenizer"]
     return (
         all(data.get(name) == value for name, value in manifest["settings"]["data"].items())

@@ -37,8 +37,7 @@ def recipes() -> list[Recipe]:
         size, exact = vocabulary(config)
         parameters = config.model.with_vocabulary(size).num_parameters() if exact else None
         what, *notes = head_comments(text)
-        needs_data = not config.data.path and not config.data.sources
-        found.append(Recipe(name, what, tuple(notes), parameters, needs_data))
+        found.append(Recipe(name, what, tuple(notes), parameters, needs_data=not config.paths))
     return found
 
 

@@ -118,7 +118,10 @@ def describe(run: "Run") -> list[str]:
     from hornbook.units import count_text
 
     config, parameters = run.config, run.model.config.num_parameters()
-    tokens = config.training.steps * config.training.batch_tokens
+    curriculum = run.loader.curriculum
+    tokens = curriculum.rows_until(curriculum.steps) * config.model.context
+    of_tokens, in_phases = f"of {config.training.batch_tokens:,} tokens", f"in {len(curriculum.phases)} phases"
+    size = in_phases if config.curriculum.phases else of_tokens
     begin = f"continuing at step {run.step:,}" if run.step else "from the beginning"
     return [
         f"data    {run.prepared.folder}: {count_text(run.prepared.train.num_tokens)} tokens to learn from, "
@@ -126,8 +129,7 @@ def describe(run: "Run") -> list[str]:
         f"model   {run.model.config.arch}, {count_text(parameters)} parameters, "
         f"vocabulary {run.model.config.vocab_size:,}, context {config.model.context:,}",
         f"machine {run.choices.describe()}",
-        f"run     {run.folder.root}: {config.training.steps:,} steps of {config.training.batch_tokens:,} tokens "
-        f"({count_text(tokens)} in all), {begin}",
+        f"run     {run.folder.root}: {curriculum.steps:,} steps {size} ({count_text(tokens)} in all), {begin}",
         "proofs  passed: no look-ahead, lossless tokenizer, learnt stop token, healthy start",
     ]
 
@@ -175,17 +177,28 @@ def _say_event(event: "Event", config: "RunConfig", say: Callable[[str], None]) 
 
     if isinstance(event, events.Progress):
         use = f"  {percent_text(event.utilisation)} of peak" if event.utilisation else ""
+        where = f"{event.phase}, epoch {event.epoch}  " if event.phase else ""
         say(
-            f"step {event.step:>7,}/{config.training.steps:,}  loss {event.loss:.4f}  "
+            f"step {event.step:>7,}/{event.steps:,}  {where}loss {event.loss:.4f}  "
             f"{count_text(round(event.tokens_per_second))} tokens/s{use}  "
             f"{bytes_text(event.memory_bytes)}  {duration_text(event.eta_seconds)} left"
         )
+    elif isinstance(event, events.Phase):
+        say(
+            f"phase {event.index} of {event.count}, {event.name}: {event.steps:,} steps of {event.batch_rows} rows "
+            f"({event.rows:,} rows an epoch), rate {event.lr:g}, optimizer {event.optimizer}"
+        )
     elif isinstance(event, events.Validation):
         mark = "  (best so far)" if event.best else ""
+        mark += f"  (rate now {percent_text(event.lr_share)} of its peak)" if event.lr_share < 1 else ""
+        known = event.train_accuracy is not None
+        trained = f" ({percent_text(event.train_accuracy or 0.0)} in training)" if known else ""
         say(
             f"  validation at step {event.step:,}: loss {event.loss:.4f}, perplexity {event.perplexity:.2f}, "
-            f"{event.bits_per_byte:.4f} bits per byte, {percent_text(event.accuracy)} of tokens right{mark}"
+            f"{event.bits_per_byte:.4f} bits per byte, {percent_text(event.accuracy)} of tokens right{trained}{mark}"
         )
+        if event.losses:
+            say(f"    {', '.join(f'{name} {loss:.4f}' for name, loss in event.losses.items())}")
     elif isinstance(event, events.Sample):
         text = event.text if len(event.text) <= 400 else event.text[:400] + " ..."
         say("\n".join(f"  | {line}" for line in f"{event.prompt}{text}".splitlines()))

@@ -81,7 +81,7 @@ def _begin(job: Job, speaker: Speaker) -> dict[str, Any]:
     found = scan(
         job.parts,
         job.validation,
-        job.config.data,
+        job.config.reading,
         sample=job.tokenizer is None,
         progress=lambda count: speaker.progress(count, "documents read"),
     )

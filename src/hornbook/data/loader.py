@@ -5,7 +5,7 @@ micro-batches cuts the same batch. Which rows come is `order`'s business, what s
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hornbook.data.batch import Batch
-from hornbook.data.order import Order, Sample, locate, whole_weights
+from hornbook.data.curriculum import make_curriculum, sets_of
+from hornbook.data.order import Order, Sample, locate, phase_seed, whole_weights
 from hornbook.data.packing import NOTHING, Places, Positions, build_rows, choose_packing, number_documents
 from hornbook.data.prepare import PreparedData
 from hornbook.data.shards import ShardSet
@@ -100,28 +101,42 @@ class Loader:
         prepared: the data.
         config: the run's settings.
 
+    Attributes:
+        curriculum: which step falls into which phase; replaced when validation ends a phase early.
+
     Raises:
-        DataError: if there is nothing to learn from, or a weighted source is empty.
+        DataError: if there is nothing to learn from, or a weighted source or a phase is empty.
     """
 
     def __init__(self, prepared: PreparedData, config: RunConfig) -> None:
         self.reader = RowReader(prepared.train, prepared, config)
-        self._batch_rows = config.batch_rows
-        weights = None
+        self.curriculum = make_curriculum(config, self.reader.counts)
+        seed, weights = config.training.seed, None
         if config.data.sources:
             weights = whole_weights([part.weight for part in self.reader.parts])
             _require_rows(self.reader)
-        self._order = Order(self.reader.counts, config.training.seed, weights)
+        self._orders = tuple(
+            Order(
+                tuple(self.reader.counts[part] for part in phase.parts),
+                phase_seed(seed, index) if config.curriculum.phases else seed,
+                weights,
+            )
+            for index, phase in enumerate(self.curriculum.phases)
+        )
 
     def rows_of(self, step: int) -> tuple[Sample, ...]:
         """Return the rows of the batch with which step `step`, counted from 0, is taken."""
-        first = step * self._batch_rows
-        return tuple(self._order.sample(number) for number in range(first, first + self._batch_rows))
+        place = self.curriculum.at(step)
+        parts, size = place.phase.parts, place.phase.batch_rows
+        order, first = self._orders[place.index], place.step * size
+        drawn = (order.sample(number) for number in range(first, first + size))
+        return tuple(Sample(parts[one.source], one.epoch, one.row) for one in drawn)
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
         """Return the batch of a step, or of it the rows `rank`, `rank + world`, ... of one of `world` ranks."""
-        assert 0 <= rank < world <= self._batch_rows, f"no rank {rank} of {world} for {self._batch_rows} rows"
-        return self.reader.batch(self.rows_of(step)[rank::world])
+        rows = self.rows_of(step)
+        assert 0 <= rank < world <= len(rows), f"no rank {rank} of {world} for {len(rows)} rows"
+        return self.reader.batch(rows[rank::world])
 
 
 def prefetch(
@@ -133,7 +148,7 @@ def prefetch(
     ahead: int = 2,
     rank: int = 0,
     world: int = 1,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield the batches of steps `first_step` to `last_step` - 1, on the CPU, in pinned memory for CUDA.
 
     For an accelerator a thread makes them `ahead` steps before they are asked for; its errors are raised here, and
@@ -169,12 +184,34 @@ def validation_batches(prepared: PreparedData, config: RunConfig, *, rows: int) 
         DataError: if there is nothing to predict.
     """
     reader = RowReader(prepared.validation, prepared, config)
+    return _in_batches(reader, _validation_samples(reader, config), rows)
+
+
+def validation_sets(prepared: PreparedData, config: RunConfig, *, rows: int) -> dict[str, Iterator[Batch]]:
+    """Divide what `validation_batches` yields by the phases of the curriculum, those without a row left out.
+
+    Returns:
+        Batches by the phase's name; without a curriculum, or with data.validation_path, all of them under "".
+
+    Raises:
+        DataError: if there is nothing to predict.
+    """
+    reader = RowReader(prepared.validation, prepared, config)
+    samples = _validation_samples(reader, config)
+    chosen = {name: [one for one in samples if one.source in parts] for name, parts in sets_of(config).items()}
+    return {name: _in_batches(reader, some, rows) for name, some in (chosen or {"": samples}).items() if some}
+
+
+def _validation_samples(reader: RowReader, config: RunConfig) -> list[Sample]:
     total, most = sum(reader.counts), config.evaluation.max_tokens
     kept = total if most is None else min(total, max(1, most // config.model.context))
-    for first in range(0, kept, rows):
-        numbers = [index * total // kept for index in range(first, min(kept, first + rows))]
-        found = [locate(number, reader.counts) for number in numbers]
-        yield reader.batch([Sample(source, 0, row) for source, row in found])
+    found = (locate(index * total // kept, reader.counts) for index in range(kept))
+    return [Sample(source, 0, row) for source, row in found]
+
+
+def _in_batches(reader: RowReader, samples: Sequence[Sample], rows: int) -> Iterator[Batch]:
+    for first in range(0, len(samples), rows):
+        yield reader.batch(samples[first : first + rows])
 
 
 def _look_up(part: ShardSet, positions: Positions, otherwise: int) -> Positions:

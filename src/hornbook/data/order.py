@@ -17,7 +17,7 @@ BLOCK = 1024
 
 _MASK = 2**64 - 1
 _ROUNDS = 8  # four give a pseudo-random permutation of a large set (Luby and Rackoff 1988); small sets want more
-_ROWS, _MIXTURE = 1, 2  # what a key is for: equal numbers never give equal keys to different uses
+_ROWS, _MIXTURE, _PHASE = 1, 2, 3  # what a key is for: equal numbers never give equal keys to different uses
 
 
 def _mix(number: int) -> int:
@@ -34,6 +34,11 @@ def scramble(*numbers: int) -> int:
     for number in numbers:
         state = _mix((state + number) & _MASK)
     return state
+
+
+def phase_seed(seed: int, phase: int) -> int:
+    """Return the seed of one phase of a curriculum: each has an order of its own."""
+    return scramble(seed, _PHASE, phase)
 
 
 @lru_cache(maxsize=1024)

@@ -53,8 +53,32 @@ class Step(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phase(Event):
+    """A phase of a curriculum begins: `step` is its first one.
+
+    `index` counts from 1 up to `count`; `steps` is what the phase is planned for, of `batch_rows` rows each, over
+    `rows` rows an epoch; `lr` is its peak rate and `optimizer` says whether its state was carried over or reset.
+    """
+
+    kind: ClassVar[str] = "phase"
+    REPLAYED: ClassVar[bool] = True
+    index: int
+    count: int
+    name: str
+    rows: int
+    batch_rows: int
+    steps: int
+    lr: float
+    optimizer: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """How fast it goes: over the steps since the last such event."""
+    """How fast it goes: over the steps since the last such event.
+
+    `steps` is the whole run's number of them; `epoch` counts those of the phase, or of a run without any, that are
+    complete.
+    """
 
     kind: ClassVar[str] = "progress"
     loss: float
@@ -63,11 +87,18 @@ class Progress(Event):
     utilisation: float | None
     memory_bytes: int
     eta_seconds: float
+    steps: int = 0
+    phase: str = ""
+    epoch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation(Event):
-    """The fixed validation set was scored."""
+    """The fixed validation set was scored.
+
+    `losses` has the loss over the held-out share of each phase's own data; `train_accuracy` is that over the training
+    batch of the step, scored as the validation set is.
+    """
 
     kind: ClassVar[str] = "validation"
     REPLAYED: ClassVar[bool] = True
@@ -79,6 +110,9 @@ class Validation(Event):
     targets: int
     best: bool
     seconds: float
+    train_accuracy: float | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    lr_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +155,7 @@ class Finished(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Session, Step, Progress, Validation, Sample, Checkpoint, Warning, Finished)
+    kind.kind: kind for kind in (Session, Phase, Step, Progress, Validation, Sample, Checkpoint, Warning, Finished)
 }
 
 

@@ -31,6 +31,7 @@ from hornbook.training.checkpoint import Checkpoint, Saver, find_newest
 from hornbook.training.choices import Choices, choose
 from hornbook.training.identity import check_same_run
 from hornbook.training.optimizers import build_optimizers
+from hornbook.training.plateau import Plateau
 from hornbook.training.precision import DTYPES, LossScale, Precision
 from hornbook.training.randomness import derive
 from hornbook.training.step import Stepper
@@ -39,7 +40,14 @@ from hornbook.training.stopping import Patience
 
 @dataclass
 class Run:
-    """The parts of a run, and the few counters that move while it trains."""
+    """The parts of a run, and the few counters that move while it trains.
+
+    Attributes:
+        patience: validations since the best one of the run.
+        phase_patience: the same within the phase of a curriculum.
+        plateau: what the schedule of that name remembers; its rate is whole under any other.
+        phase_ends: the steps at which validation ended a phase early; the loader's curriculum is cut there.
+    """
 
     config: RunConfig
     folder: RunFolder
@@ -57,6 +65,9 @@ class Run:
     val_loss: float | None = None
     judged: bool = False
     patience: Patience = field(default_factory=Patience)
+    phase_patience: Patience = field(default_factory=Patience)
+    plateau: Plateau = field(default_factory=Plateau)
+    phase_ends: list[int] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
         """Return the counters a checkpoint keeps; everything else is a function of the step."""
@@ -67,6 +78,9 @@ class Run:
             "val_loss": self.val_loss,
             "judged": self.judged,
             "patience": self.patience.to_dict(),
+            "phase_patience": self.phase_patience.to_dict(),
+            "plateau": self.plateau.to_dict(),
+            "phase_ends": self.phase_ends,
         }
 
 
@@ -147,8 +161,6 @@ def _build_stepper(config: RunConfig, model: LanguageModel, precision: Precision
         optimizers=build_optimizers(model, config.optimizer, matrix_dtype=precision.matrix_dtype),
         precision=precision,
         loss_scale=LossScale(precision),
-        schedule=config.schedule,
-        steps=config.training.steps,
         seed=config.training.seed,
         clip_norm=config.training.clip_norm,
         micro_batch_rows=config.micro_batch_rows,
@@ -193,8 +205,12 @@ def _continue_from(checkpoint: Checkpoint, run: Run) -> None:
         run.step, run.seconds = int(state["step"]), float(state["seconds"])
         run.skipped_in_a_row, run.val_loss = int(state["skipped_in_a_row"]), state["val_loss"]
         run.judged, run.patience = bool(state["judged"]), Patience(**state["patience"])
+        run.phase_patience = Patience(**state.get("phase_patience", {}))
+        run.plateau = Plateau(**state.get("plateau", {}))
+        run.phase_ends = [int(step) for step in state.get("phase_ends", [])]  # absent before there were phases
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{checkpoint.path / 'state.json'} is incomplete: {error}.",
             fix="delete this checkpoint to continue from the one before it.",
         ) from None
+    run.loader.curriculum = run.loader.curriculum.cut_all(run.phase_ends)

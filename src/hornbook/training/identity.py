@@ -6,6 +6,7 @@ What a run learns from is compared by the names and contents of its files (`stor
 from collections.abc import Mapping
 from typing import Any
 
+from hornbook.config.curriculum import COMBINED
 from hornbook.errors import CheckpointError
 
 FREE = (
@@ -16,6 +17,8 @@ FREE = (
     "data.validation_path",
     "data.folder",
     "data.workers",
+    "curriculum.plan",
+    "curriculum.max_steps",
     "training.steps",
     "training.max_minutes",
     "training.patience",
@@ -44,7 +47,7 @@ def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], *, where: s
     Raises:
         CheckpointError: naming every setting that differs, unless `accept`.
     """
-    before, after = _flat(saved), _flat(now)
+    before, after = (_without_places(_flat(settings)) for settings in (saved, now))
     differences = [
         f"{name} = {before.get(name)!r} is now {after.get(name)!r}"
         for name in sorted(before.keys() | after.keys())
@@ -57,6 +60,17 @@ def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], *, where: s
             "or begin again with --start-over.",
         )
     return differences
+
+
+def _without_places(flat: dict[str, Any]) -> dict[str, Any]:
+    """Take the phases of a curriculum apart, and number what they read by its first appearance, wherever it lies."""
+    numbers: dict[str, int] = {}
+    apart: dict[str, Any] = {}
+    for index, phase in enumerate(flat.pop("curriculum.phases", ())):
+        paths = [phase["path"]] if isinstance(phase["path"], str) else phase["path"]
+        sets = [path if path == COMBINED else numbers.setdefault(path, len(numbers)) for path in paths]
+        apart |= {f"curriculum.phases[{index}].{name}": value for name, value in {**phase, "path": sets}.items()}
+    return flat | apart
 
 
 def _is_free(name: str) -> bool:

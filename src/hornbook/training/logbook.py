@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from hornbook.data.curriculum import Curriculum
 from hornbook.errors import HornbookError
-from hornbook.runlog.events import Event, Progress, Session, Step, Warning
+from hornbook.runlog.events import Event, Progress, Sample, Session, Step, Warning
+from hornbook.runlog.samples import SampleFile
 from hornbook.runlog.writer import EventWriter
 from hornbook.training.metrics import Speedometer, peak_memory_bytes
 from hornbook.training.step import StepReport
@@ -22,10 +24,10 @@ class Logbook:
 
     Args:
         writer: where events are kept.
+        samples: where the samples among them are kept for reading.
         tell: where events are shown, as they happen.
         speed: measures tokens per second.
-        batch_tokens: tokens of a step.
-        last_step: steps of the whole run, for the time left.
+        context: tokens of a row.
         device: whose memory is reported.
 
     Steps wait as tensors until `read_steps`, so that taking one never waits for the device.
@@ -34,15 +36,15 @@ class Logbook:
     def __init__(
         self,
         writer: EventWriter,
+        samples: SampleFile,
         *,
         tell: Callable[[Event], None],
         speed: Speedometer,
-        batch_tokens: int,
-        last_step: int,
+        context: int,
         device: torch.device,
     ) -> None:
-        self.writer, self.tell, self.speed = writer, tell, speed
-        self.batch_tokens, self.last_step, self.device = batch_tokens, last_step, device
+        self.writer, self.samples, self.tell, self.speed = writer, samples, tell, speed
+        self.context, self.device = context, device
         self._steps: list[tuple[int, StepReport]] = []
         self._since_progress: list[Step] = []
         self._disk_failed = False
@@ -50,6 +52,8 @@ class Logbook:
     def event(self, event: Event) -> None:
         """Keep and show `event`."""
         self.writer.write(event)
+        if isinstance(event, Sample):
+            self.samples.take(event)
         self.tell(event)
 
     def session(self, what: str, *, step: int, details: dict[str, Any] | None = None) -> None:
@@ -98,23 +102,29 @@ class Logbook:
         self._steps.clear()
         return skipped_in_a_row
 
-    def progress(self, step: int) -> None:
+    def progress(self, step: int, curriculum: Curriculum) -> None:
         """Tell how fast the steps since the last such event went. Call it after `read_steps`."""
         steps, self._since_progress = self._since_progress, []
         if not steps:
             return
-        tokens = len(steps) * self.batch_tokens
-        rate, utilisation = self.speed.read(tokens)
+        place = curriculum.at(step - 1)
+        before, now, end = (
+            curriculum.rows_until(number) * self.context for number in (step - len(steps), step, curriculum.steps)
+        )
+        rate, utilisation = self.speed.read(now - before)
         targets = sum(event.targets for event in steps)
         self.event(
             Progress(
                 step=step,
                 loss=sum(event.loss * event.targets for event in steps) / max(1, targets),
-                tokens=step * self.batch_tokens,
+                tokens=now,
                 tokens_per_second=rate,
                 utilisation=utilisation,
                 memory_bytes=peak_memory_bytes(self.device),
-                eta_seconds=(self.last_step - step) * self.batch_tokens / rate,
+                eta_seconds=(end - now) / rate,
+                steps=curriculum.steps,
+                phase=place.phase.name,
+                epoch=place.phase.epoch(place.step + 1),
             )
         )
         for event in steps:
@@ -127,6 +137,7 @@ class Logbook:
         """Write what waits; a full disk is said once, and what waits is kept for the next time."""
         try:
             self.writer.flush()
+            self.samples.flush()
             self._disk_failed = False
         except OSError as error:
             if not self._disk_failed:

@@ -11,21 +11,27 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from hornbook.data.loader import prefetch, validation_batches
+from hornbook.config.optimizing import PlateauScheduleConfig
+from hornbook.data.batch import Batch
+from hornbook.data.curriculum import Place
+from hornbook.data.loader import prefetch, validation_sets
 from hornbook.errors import CheckpointError, HornbookError
-from hornbook.evaluation.perplexity import score
+from hornbook.evaluation.perplexity import score_sets
 from hornbook.inference.sampler import SamplingSettings
 from hornbook.inference.speak import Speaker
-from hornbook.runlog.events import Checkpoint, Event, Finished, Sample, Validation, Warning
+from hornbook.runlog.events import Checkpoint, Event, Finished, Phase, Sample, Validation, Warning
 from hornbook.runlog.reader import read_events
+from hornbook.runlog.samples import SampleFile
 from hornbook.runlog.writer import EventWriter
 from hornbook.storage.artifact import Artifact
 from hornbook.training.assemble import Run
 from hornbook.training.checkpoint import publish_model, saved_steps
 from hornbook.training.logbook import Logbook
 from hornbook.training.metrics import Speedometer
+from hornbook.training.plateau import Plateau
 from hornbook.training.randomness import derive
-from hornbook.training.stopping import StopSignals
+from hornbook.training.schedules import rate_share
+from hornbook.training.stopping import Patience, StopSignals
 
 
 def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
@@ -60,34 +66,78 @@ def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
 
 def take_steps(run: Run, log: Logbook, signals: StopSignals) -> str | None:
     """Take steps until there is a reason to end, which is returned, or a signal; saved either way."""
-    config, last_save = run.config, time.monotonic()
-    for batch in prefetch(run.loader, run.step, config.training.steps, device=run.precision.device):
-        report = run.stepper.step(batch, run.step)
-        run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
-        log.add(run.step, report)
-        if reason_to_end(run):
-            save(run, log, must=True)
-        improved = judge(run, log)
-        reason = reason_to_end(run)
-        stop = bool(reason or signals.received)
-        if stop or improved or save_is_due(run, minutes=(time.monotonic() - last_save) / 60):
-            save(run, log, must=stop)
-            last_save = time.monotonic()
-        if stop or run.step % config.logging.every_steps == 0:
-            read_steps(run, log)
-            log.progress(run.step)
-            log.flush()
-        if stop:
-            return reason
+    last_save = time.monotonic()
+    while not reason_to_end(run):
+        curriculum = run.loader.curriculum
+        batches = prefetch(run.loader, run.step, curriculum.steps, device=run.precision.device)
+        with closing(batches):
+            for batch in batches:
+                take_step(run, log, batch)
+                if reason_to_end(run):
+                    save(run, log, must=True)
+                improved = judge(run, log)
+                reason = reason_to_end(run)
+                stop = bool(reason or signals.received)
+                if stop or improved or save_is_due(run, minutes=(time.monotonic() - last_save) / 60):
+                    save(run, log, must=stop)
+                    last_save = time.monotonic()
+                if stop or log_is_due(run):
+                    read_steps(run, log)
+                    log.progress(run.step, run.loader.curriculum)
+                    log.flush()
+                if stop:
+                    return reason
+                if run.loader.curriculum is not curriculum:
+                    break  # validation ended the phase: what was made ahead belongs to it
     return reason_to_end(run)
+
+
+def take_step(run: Run, log: Logbook, batch: Batch) -> None:
+    """Take one step, at the beginning of a phase with what belongs to that."""
+    place = run.loader.curriculum.at(run.step)
+    if place.step == 0 and run.config.curriculum.phases:
+        begin_phase(run, log, place)
+    report = run.stepper.step(batch, run.step, share=rate_at(run, place))
+    run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
+    log.add(run.step, report)
+
+
+def begin_phase(run: Run, log: Logbook, place: Place) -> None:
+    """Begin a phase of a curriculum. A function of the step: a run killed here does it again, with the same result."""
+    run.phase_patience, run.plateau = Patience(), Plateau()
+    reset = place.index > 0 and run.config.curriculum.optimizer == "reset"
+    if reset:
+        run.stepper.optimizers.forget()
+    read_steps(run, log)
+    log.event(
+        Phase(
+            step=run.step + 1,
+            index=place.index + 1,
+            count=len(run.loader.curriculum.phases),
+            name=place.phase.name,
+            rows=place.phase.rows,
+            batch_rows=place.phase.batch_rows,
+            steps=place.phase.steps,
+            lr=place.phase.lr or run.config.optimizer.lr,
+            optimizer="reset" if reset else "carried" if place.index else "new",
+        )
+    )
+
+
+def rate_at(run: Run, place: Place) -> float:
+    """Return the learning rate's share of optimizer.lr: the schedule goes by the steps of the phase, to its peak."""
+    peak = 1.0 if place.phase.lr is None else place.phase.lr / run.config.optimizer.lr
+    return peak * run.plateau.share * rate_share(run.config.schedule, place.step, place.phase.steps)
 
 
 def reason_to_end(run: Run) -> str | None:
     """Say why the run is complete, if it is. Derived, never stored: a later command may allow more."""
-    training = run.config.training
-    if run.step >= training.steps:
+    training, curriculum = run.config.training, run.loader.curriculum
+    if run.step >= curriculum.steps:
         return "steps"
-    if training.patience is not None and run.patience.worse_in_a_row >= training.patience:
+    patience = current_patience(run)
+    ends_the_run = patience is run.patience or curriculum.is_last(max(0, run.step - 1))
+    if training.patience is not None and ends_the_run and patience.worse_in_a_row >= training.patience:
         return "patience"
     if training.max_minutes is not None and run.seconds >= training.max_minutes * 60:
         return "minutes"
@@ -102,28 +152,65 @@ def save_is_due(run: Run, *, minutes: float) -> bool:
     )
 
 
+def current_patience(run: Run) -> Patience:
+    """Return the patience that training.patience is about: the phase's, or the run's."""
+    by_phase = run.config.curriculum.phases and run.config.curriculum.early_stop == "phase"
+    return run.phase_patience if by_phase else run.patience
+
+
+def log_is_due(run: Run) -> bool:
+    """Say whether to log now: every logging.every_steps, and at the end of each epoch of a phase."""
+    place = run.loader.curriculum.at(run.step - 1)
+    epoch_ends = place.phase.epoch(place.step + 1) > place.phase.epoch(place.step)
+    return run.step % run.config.logging.every_steps == 0 or bool(epoch_ends and run.config.curriculum.phases)
+
+
 def judge(run: Run, log: Logbook) -> bool:
-    """Validate and write samples if this step is due for them; return whether validation was the best so far."""
+    """Validate and write samples if this step is due for them; return whether validation was the best so far.
+
+    The last step of a phase is due for validation, and validation may end a phase.
+    """
     config, last = run.config, reason_to_end(run) is not None
-    validation_is_due = last or run.step % config.evaluation.every_steps == 0
+    place = run.loader.curriculum.at(run.step - 1)
+    phase_ends = place.step + 1 == place.phase.taken
+    validation_is_due = last or phase_ends or run.step % config.evaluation.every_steps == 0
     samples = config.sampling.every_steps
     samples_are_due = samples > 0 and (last or run.step % samples == 0)
     if validation_is_due or samples_are_due:
         read_steps(run, log)  # the events of the steps come before what is said of their weights
     improved = validate(run, log) if validation_is_due else False
+    if validation_is_due and not last:
+        end_phase_early(run)
     if samples_are_due:
         write_samples(run, log)
     run.judged = True
     return improved
 
 
+def end_phase_early(run: Run) -> None:
+    """End the phase here if its validation has not improved for training.patience times; the last is the run's end."""
+    most, curriculum = run.config.training.patience, run.loader.curriculum
+    by_phase = current_patience(run) is run.phase_patience and not curriculum.is_last(run.step - 1)
+    if by_phase and most is not None and run.phase_patience.worse_in_a_row >= most:
+        run.loader.curriculum = curriculum.cut(run.step)
+        run.phase_ends.append(run.step)
+        run.phase_patience = Patience()
+
+
 def validate(run: Run, log: Logbook) -> bool:
     """Score the fixed validation set; return whether it is the best so far."""
     start = time.monotonic()
-    batches = validation_batches(run.prepared, run.config, rows=run.config.micro_batch_rows)
+    rows, context = run.config.micro_batch_rows, run.precision.autocast
     token_bytes = run.prepared.tokenizer.token_bytes()
-    result = score(run.model, batches, token_bytes=token_bytes, autocast=run.precision.autocast)
-    best = run.patience.update(result.loss, step=run.step, min_improvement=run.config.training.min_improvement)
+    sets = validation_sets(run.prepared, run.config, rows=rows)
+    result, of_sets = score_sets(run.model, sets, token_bytes=token_bytes, autocast=context)
+    batch = run.loader.batch(run.step - 1).micro_batches(rows)
+    trained = score_sets(run.model, {"": batch}, token_bytes=token_bytes, autocast=context)[1]
+    least = run.config.training.min_improvement
+    best = run.patience.update(result.loss, step=run.step, min_improvement=least)
+    run.phase_patience.update(result.loss, step=run.step, min_improvement=least)
+    if isinstance(run.config.schedule, PlateauScheduleConfig):
+        run.plateau.update(result.loss, run.config.schedule)
     run.val_loss = result.loss if math.isfinite(result.loss) else None
     log.event(
         Validation(
@@ -135,6 +222,9 @@ def validate(run: Run, log: Logbook) -> bool:
             targets=result.targets,
             best=best,
             seconds=time.monotonic() - start,
+            train_accuracy=trained[""].accuracy if trained else None,
+            losses={name: one.loss for name, one in of_sets.items() if name},
+            lr_share=run.plateau.share,
         )
     )
     return best
@@ -143,14 +233,12 @@ def validate(run: Run, log: Logbook) -> bool:
 def write_samples(run: Run, log: Logbook) -> None:
     """Let the model continue the prompts of the settings; the same weights always write the same."""
     artifact = Artifact(run.model, run.prepared.tokenizer, run.prepared.template, {}, run.folder.model)
-    settings = SamplingSettings.from_config(
-        run.config.sampling, seed=derive(run.config.training.seed, "samples", run.step) % 2**31
-    )
-    for prompt in run.config.sampling.prompts:
+    sampling = run.config.sampling.while_training
+    seed = derive(run.config.training.seed, "samples", run.step) % 2**31
+    settings = SamplingSettings.from_config(sampling, seed=seed)
+    for prompt in sampling.prompts:
         try:
-            spoken = Speaker(artifact).complete(
-                prompt, settings=settings, max_tokens=run.config.sampling.max_tokens
-            )
+            spoken = Speaker(artifact).complete(prompt, settings=settings, max_tokens=sampling.max_tokens)
         except HornbookError as error:  # weights that cannot speak are the training's to report, not the sample's
             log.event(Warning(step=run.step, message=f"No sample: {error.problem}"))
             return
@@ -211,10 +299,10 @@ def open_logbook(run: Run, tell: Callable[[Event], None]) -> Logbook:
     )
     log = Logbook(
         EventWriter(run.folder.events, step=run.step, judged=run.judged),
+        SampleFile(run.folder.samples, read_events(run.folder.events)),
         tell=tell,
         speed=speed,
-        batch_tokens=run.config.training.batch_tokens,
-        last_step=run.config.training.steps,
+        context=run.model.config.context,
         device=run.precision.device,
     )
     log.session("resumed" if run.step else "started", step=run.step, details=run.choices.to_dict())

@@ -7,19 +7,20 @@ holds a different number of targets.
 Nothing here waits for the device: the numbers of a step come back as tensors, and the loop reads them when it logs.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hornbook.config.optimizing import ScheduleConfig
 from hornbook.data.batch import Batch
 from hornbook.models.contract import LanguageModel
 from hornbook.nn.losses import chunked_next_token_loss, next_token_loss
 from hornbook.training.optimizers import Optimizers
+from hornbook.training.parts import named_part
 from hornbook.training.precision import LossScale, Precision
 from hornbook.training.randomness import seed_dropout
-from hornbook.training.schedules import rate_share
 
 CHUNKED_LOSS_FROM = 16_384
 """Vocabulary from which the logits of a micro-batch are never whole in memory."""
@@ -38,27 +39,32 @@ class StepReport:
 
 @dataclass(frozen=True)
 class Stepper:
-    """Everything a step needs but the batch."""
+    """Everything a step needs but the batch and the rate."""
 
     model: LanguageModel
     optimizers: Optimizers
     precision: Precision
     loss_scale: LossScale
-    schedule: ScheduleConfig
-    steps: int
     seed: int
     clip_norm: float
     micro_batch_rows: int
+    part: Callable[[str], AbstractContextManager[object]] = named_part
+    """Entered around each part of a step: "forward" and "backward" of each micro-batch, "optimizer"."""
 
-    def step(self, batch: Batch, number: int) -> StepReport:
-        """Take the step after `number` finished ones on `batch`, which may still be in host memory."""
-        self.optimizers.set_rate(rate_share(self.schedule, number, self.steps))
+    def step(self, batch: Batch, number: int, *, share: float) -> StepReport:
+        """Take the step after `number` finished ones on `batch`, which may still be in host memory.
+
+        Args:
+            share: the learning rates as a share of their peaks.
+        """
+        self.optimizers.set_rate(share)
         loss, targets = self.backward(batch, number)
-        grad_norm = self._clip()
-        skipped = (~torch.isfinite(grad_norm)).float()
-        self.optimizers.step(skipped)
-        self.loss_scale.update(skipped)
-        self.optimizers.clear_gradients()
+        with self.part("optimizer"):
+            grad_norm = self._clip()
+            skipped = (~torch.isfinite(grad_norm)).float()
+            self.optimizers.step(skipped)
+            self.loss_scale.update(skipped)
+            self.optimizers.clear_gradients()
         return StepReport(loss, targets, grad_norm, skipped, self.optimizers.lr)
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
@@ -77,10 +83,11 @@ class Stepper:
         losses = []
         for index, micro_batch in enumerate(batch.micro_batches(self.micro_batch_rows)):
             seed_dropout(self.seed, step=number, micro_batch=index, rank=0)
-            with self.precision.autocast():
+            with self.part("forward"), self.precision.autocast():
                 total = total_loss(self.model, micro_batch.to(self.precision.device))
             loss = total / max(1, targets)
-            self.loss_scale.scale(loss).backward()  # type: ignore[no-untyped-call]
+            with self.part("backward"):
+                self.loss_scale.scale(loss).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return torch.stack(losses).sum(), targets
 

@@ -40,7 +40,7 @@ def test_an_unknown_setting_like_nothing_lists_its_section():
 
 
 def test_an_unknown_section_like_nothing_lists_the_sections():
-    assert "the sections are run, data, tokenizer, model" in str(explain("zzz.qqq=1"))
+    assert "the sections are run, data, curriculum, tokenizer" in str(explain("zzz.qqq=1"))
 
 
 def test_a_section_is_no_setting():

@@ -33,6 +33,22 @@ def test_a_setting_that_changes_the_result_is_refused_by_name(change, named):
     assert "--accept-changes" in error.value.fix and "--start-over" in error.value.fix
 
 
+def phases(*described: tuple[str, float]) -> dict:
+    return {"phases": [{"path": path, "lr": lr} for path, lr in described]}
+
+
+def test_the_phases_of_a_curriculum_are_compared_wherever_their_files_lie():
+    first = dump(curriculum=phases(("here/a", 1.0), ("here/b", 1.0), ("here/a", 2.0), ("combined", 1.0)))
+    moved = dump(curriculum=phases(("there/a", 1.0), ("there/b", 1.0), ("there/a", 2.0), ("combined", 1.0)))
+    assert check_same_run(first, moved, where="runs/x", accept=False) == []
+    swapped = dump(curriculum=phases(("here/a", 1.0), ("here/b", 1.0), ("here/b", 3.0), ("combined", 1.0)))
+    told = check_same_run(first, swapped, where="runs/x", accept=True)
+    assert told == [
+        "curriculum.phases[2].lr = 2.0 is now 3.0",
+        "curriculum.phases[2].path = [0] is now [1]",
+    ]
+
+
 def test_accepted_differences_are_told():
     told = check_same_run(dump(), dump(training={"seed": 1}), where="runs/x", accept=True)
     assert told == ["training.seed = 0 is now 1"]

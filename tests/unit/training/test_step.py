@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hornbook.config.optimizing import AdamWConfig, ConstantScheduleConfig, LinearScheduleConfig
+from hornbook.config.optimizing import AdamWConfig
 from hornbook.data.batch import Batch
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
@@ -17,9 +17,7 @@ CPU = torch.device("cpu")
 ROWS, T, V = 8, 12, 17
 
 
-def stepper(
-    *, micro_batch_rows: int = ROWS, model=None, clip_norm: float = 0.0, schedule=None, dtype=torch.float32
-):
+def stepper(*, micro_batch_rows: int = ROWS, model=None, clip_norm: float = 0.0, dtype=torch.float32):
     model = model or build_model(LlamaConfig(vocab_size=V, context=T, width=16, num_layers=2, num_heads=2), seed=0)
     precision = Precision(CPU, dtype)
     return Stepper(
@@ -27,8 +25,6 @@ def stepper(
         optimizers=build_optimizers(model, AdamWConfig(lr=0.1), matrix_dtype=torch.float32),
         precision=precision,
         loss_scale=LossScale(precision),
-        schedule=schedule or ConstantScheduleConfig(),
-        steps=10,
         seed=0,
         clip_norm=clip_norm,
         micro_batch_rows=micro_batch_rows,
@@ -71,7 +67,7 @@ def test_means_of_means_would_have_been_noticed():
 def test_a_batch_without_targets_is_a_loss_of_zero():
     batch = unevenly_masked_batch()
     empty = Batch(batch.tokens, torch.full_like(batch.targets, IGNORE), None, batch.rows)
-    report = stepper().step(empty, 0)
+    report = stepper().step(empty, 0, share=1.0)
     assert (float(report.loss), report.targets, float(report.grad_norm)) == (0.0, 0, 0.0)
 
 
@@ -84,10 +80,10 @@ def test_gradients_are_clipped_to_the_norm_and_the_norm_before_is_reported():
     assert float(clipped) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_the_rate_follows_the_schedule():
-    one = stepper(schedule=LinearScheduleConfig(warmup_steps=2))
-    rates = [one.step(unevenly_masked_batch(), number).lr for number in range(4)]
-    assert rates == pytest.approx([0.05, 0.1, 0.1, 0.1 * 7 / 8])
+def test_the_rate_is_the_share_of_the_peak_that_is_asked_for():
+    one = stepper()
+    rates = [one.step(unevenly_masked_batch(), number, share=share).lr for number, share in enumerate([0.5, 1, 3])]
+    assert rates == pytest.approx([0.05, 0.1, 0.3])
 
 
 def test_a_gradient_that_is_not_finite_changes_no_weight():
@@ -95,7 +91,7 @@ def test_a_gradient_that_is_not_finite_changes_no_weight():
     with torch.no_grad():
         one.model.norm.weight[0] = torch.inf
     before = [parameter.clone() for parameter in one.model.parameters()]
-    report = one.step(unevenly_masked_batch(), 0)
+    report = one.step(unevenly_masked_batch(), 0, share=1.0)
     assert bool(report.skipped)
     for parameter, old in zip(one.model.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
@@ -115,7 +111,7 @@ def test_dropout_is_a_function_of_step_and_micro_batch():
 
 def test_bf16_keeps_the_weights_in_float32():
     one = stepper(dtype=torch.bfloat16)
-    one.step(unevenly_masked_batch(), 0)
+    one.step(unevenly_masked_batch(), 0, share=1.0)
     assert {parameter.dtype for parameter in one.model.parameters()} == {torch.float32}
 
 

@@ -53,6 +53,13 @@ class Optimizers:
             part.found_inf = skip  # type: ignore[attr-defined]  # read by torch's fused optimizers and by ours
             part.step()
 
+    def forget(self) -> None:
+        """Forget what was learnt of the gradients; the next step is like the first."""
+        for part in self.parts:
+            for values in part.state.values():
+                for value in values.values():
+                    value.zero_()
+
     def clear_gradients(self) -> None:
         """Forget all gradients."""
         for part in self.parts:
