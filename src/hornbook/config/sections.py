@@ -215,6 +215,25 @@ class SamplingConfig(Section):
     repetition_penalty: PositiveFloat = 1.0
     """Above 1 makes tokens already written less likely (Keskar et al., arXiv:1909.05858)."""
 
+    interim_temperature: NonNegativeFloat | None = None
+    """Temperature of the texts written during training; none takes sampling.temperature."""
+
+    interim_top_k: NonNegativeInt | None = None
+    """top_k of the texts written during training; none takes sampling.top_k."""
+
+    interim_max_tokens: PositiveInt | None = None
+    """Longest text written during training; none takes sampling.max_tokens."""
+
+    @property
+    def while_training(self) -> "SamplingConfig":
+        """How texts are written during training."""
+        interim = {
+            "temperature": self.interim_temperature,
+            "top_k": self.interim_top_k,
+            "max_tokens": self.interim_max_tokens,
+        }
+        return self.model_copy(update={name: value for name, value in interim.items() if value is not None})
+
 
 class LoggingConfig(Section):
     """What is told while training."""

@@ -28,6 +28,11 @@ class RunFolder:
         return self.root / "train.log"
 
     @property
+    def samples(self) -> Path:
+        """The texts the model wrote while it was trained."""
+        return self.root / "samples.txt"
+
+    @property
     def receipt(self) -> Path:
         """Hashes of code, data, tokenizer and environment."""
         return self.root / "receipt.json"
