@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from hornbook.commands import (
+    bench_step,
     demo,
     doctor,
     evaluate,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate.command,
     "inspect": inspect.command,
     "lens": lens.command,
+    "bench-step": bench_step.command,
     "doctor": doctor.command,
 }
 """Every command by name, in the order of --help."""

@@ -199,10 +199,10 @@ def _milliseconds(run: Callable[[], object], device: torch.device) -> float:
     clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     best = float("inf")
     for _ in range(ROUNDS + 1):
-        _wait(device)
+        wait_for(device)
         start = clock()
         run()
-        _wait(device)
+        wait_for(device)
         best = min(best, clock() - start)
     return best * 1e3
 
@@ -222,7 +222,8 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done all it was told."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 

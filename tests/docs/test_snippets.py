@@ -55,7 +55,7 @@ NOT_OURS = {
 }
 """Programs in examples that are not run, and why; programs of the environment are set-up too."""
 
-WITH_SETTINGS = ("demo", "plan", "prepare", "train")
+WITH_SETTINGS = ("demo", "plan", "prepare", "train", "bench-step")
 
 
 class Block(NamedTuple):

@@ -149,6 +149,24 @@ def test_vectors_never_decay(config):
 
 
 @each
+def test_one_that_forgets_goes_on_like_a_new_one(config):
+    model = tiny()
+    old = built(model, config)
+    give_gradients(model, 0)
+    old.step(GO)
+    old.forget()
+    twin = tiny()
+    twin.load_state_dict(model.state_dict())
+    new = built(twin, config)
+    for seed in (1, 2):
+        for each_model, its in ((model, old), (twin, new)):
+            give_gradients(each_model, seed)
+            its.step(GO)
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@each
 def test_every_rate_is_a_share_of_its_peak(config):
     optimizers = built(tiny(), config)
     peaks = [group["lr"] for part in optimizers.parts for group in part.param_groups]

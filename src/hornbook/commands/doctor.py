@@ -175,6 +175,7 @@ def show_examination(found: Examination) -> None:
         show(f"\nslow: {trouble.what}\nfix: {trouble.fix}")
     if not found.troubles:
         show("\nNothing here would slow a run down. Next: hornbook demo")
+    show("Where the time of a training step goes: hornbook bench-step RECIPE")
 
 
 def _load() -> float:
