@@ -41,7 +41,7 @@ class Row:
     Args:
         index: number of the prompt among those given; with the seed it decides the row's chance.
         ids: what the model has been or will be fed: prompt and continuation, without what has slid away.
-        cut: tokens dropped from the front of a prompt longer than the context.
+        cut: tokens dropped from the front of a prompt longer than the context, where the model has such a limit.
         written: the continuation, the stop token included.
         stopped: why it ended ("stop", "length", "context", "caller"), or "" while it goes on.
         slid: whether the beginning was forgotten on the way.
@@ -107,7 +107,7 @@ def generate(
 
 
 def start_row(model: LanguageModel, number: int, prompt: Sequence[int]) -> Row:
-    """Make the row of a prompt; one longer than the context keeps its end.
+    """Make the row of a prompt; one longer than the model can take in keeps its end.
 
     Raises:
         ConfigError: if it is empty or holds an id the model does not know.
@@ -122,7 +122,8 @@ def start_row(model: LanguageModel, number: int, prompt: Sequence[int]) -> Row:
             f"Prompt {number} holds ids from {min(prompt)} to {max(prompt)}; the model knows 0 to {V - 1}.",
             fix="encode it with the tokenizer the model was trained with.",
         )
-    cut = max(0, len(prompt) - model.config.context)
+    limit = model.config.position_limit
+    cut = 0 if limit is None else max(0, len(prompt) - limit)
     return Row(number, list(prompt[cut:]), cut)
 
 
@@ -131,7 +132,8 @@ class Decoding:
 
     A full context slides: the last half of it is fed again as the beginning of a new state, and the row goes on,
     having forgotten the rest. That costs one extra token fed per token written, on average, and only there.
-    Rows fill the context at the same moment, because no prompt is longer than it.
+    Rows fill the context at the same moment, because no prompt is longer than it. A model whose memory has no limit
+    never slides.
 
     Args:
         model: see `generate`, as for all that follow.
@@ -152,6 +154,7 @@ class Decoding:
             raise ConfigError(f"max_tokens = {max_tokens} leaves nothing to write.", fix="give 1 or more.")
         self.model, self.rows, self.settings = model, list(rows), settings
         self.max_tokens, self.stop_ids, self.slide = max_tokens, stop_ids, slide
+        self.limit = model.config.position_limit
         self.capacity = _capacity(model, rows, max_tokens)
         self.state = self._empty_state()
         self.seen = self._seen_in_prompts()
@@ -185,8 +188,8 @@ class Decoding:
     def _feed(self) -> Tensor:
         """Feed every row up to the end of the shortest, or as far as one call goes; return the last logits."""
         ends = min(len(row.ids) for row in self.rows)
-        if ends > self.model.config.context:
-            ends = self._slide()
+        if self.limit is not None and ends > self.limit:
+            ends = self._slide(self.limit)
         start = self.state.length
         ends = min(ends, start + max(1, FEED_TOKENS // len(self.rows)))
         tokens = torch.tensor([row.ids[start:ends] for row in self.rows], device=self._device)  # (B, T)
@@ -216,12 +219,12 @@ class Decoding:
             row.stopped = "stop"
         elif len(row.written) == self.max_tokens:
             row.stopped = "length"
-        elif len(row.ids) > self.model.config.context and not self.slide:
+        elif self.limit is not None and len(row.ids) > self.limit and not self.slide:
             row.stopped = "context"
 
-    def _slide(self) -> int:
+    def _slide(self, limit: int) -> int:
         """Forget the older half of a full context; return the length of what is kept."""
-        kept = max(1, self.model.config.context // 2)
+        kept = max(1, limit // 2)
         for row in self.rows:
             row.ids = row.ids[-kept:]
             row.slid = row.slid or not row.stopped
@@ -263,14 +266,16 @@ class Decoding:
 
 def _capacity(model: LanguageModel, rows: Sequence[Row], max_tokens: int) -> int:
     """Count the tokens a row's state must hold."""
-    return min(model.config.context, max(len(row.ids) for row in rows) + max_tokens)
+    most = max(len(row.ids) for row in rows) + max_tokens
+    return min(most, model.config.position_limit or most)
 
 
 def _batches(model: LanguageModel, rows: Sequence[Row], max_tokens: int) -> Iterator[list[Row]]:
     """Group rows of similar length, as many at once as memory allows."""
     if not rows:
         return
-    row_bytes = model.config.state_bytes_per_token(4) * _capacity(model, rows, max_tokens)
+    config = model.config
+    row_bytes = config.state_bytes_per_token(4) * _capacity(model, rows, max_tokens) + config.state_bytes_per_row(4)
     size = max(1, min(MOST_ROWS, STATE_BYTES // max(1, row_bytes)))
     by_length = sorted(rows, key=lambda row: len(row.ids))
     for start in range(0, len(by_length), size):

@@ -5,6 +5,7 @@ border without a mask in the recurrence, and short documents side by side instea
 """
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from hornbook.nn import initialise
 from hornbook.nn.attention import document_positions
 from hornbook.nn.state import Recurrent
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 """Torch's module of each kind of cell."""
 
 FORGET_GATE = 1
@@ -55,7 +56,7 @@ class Borders:
 
     def unpack(self, x: Tensor, rows: int) -> Tensor:
         """(N, D) in packed order -> (B, T, D)."""
-        return x[self.back].unflatten(0, (rows, -1))
+        return x[self.back].view(rows, -1, x.shape[-1])
 
 
 class Cell(nn.Module):
@@ -85,7 +86,7 @@ class Cell(nn.Module):
         Args:
             x: (B, T, I); with borders (N, I), in packed order.
             borders: where the memory starts afresh. Never given with a state.
-            state: (B, memories, D) float32, what the tokens before have left, replaced in place; none starts with zeros.
+            state: (B, memories, D) float32, what the tokens before have left; replaced. None starts with zeros.
 
         Returns:
             (B, T, D), or (N, D) in packed order.
@@ -115,15 +116,14 @@ class Cell(nn.Module):
         """
         for name, weight in self.cell.named_parameters():
             if name.startswith("weight_hh"):
-                for gate in weight.detach().split(self.width):
+                for gate in torch.split(weight.detach(), self.width):
                     nn.init.orthogonal_(gate, generator=generator)
             elif name.startswith("weight_ih"):
                 initialise.normal(weight, std=1 / (input_std * math.sqrt(weight.shape[1])), generator=generator)
             else:
                 nn.init.zeros_(weight)
-        if isinstance(self.cell, nn.LSTM):
-            with torch.no_grad():
-                self.cell.bias_ih_l0.chunk(4)[FORGET_GATE].fill_(1.0)
+                if isinstance(self.cell, nn.LSTM) and name.startswith("bias_ih"):
+                    weight.detach().chunk(4)[FORGET_GATE].fill_(1.0)
 
     def _before(self, memory: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, memories, D) -> what torch's module takes: (1, B, D), or two of them."""

@@ -12,10 +12,12 @@ from hornbook.models.build import build_model
 from hornbook.models.contract import LanguageModel
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.models.llama.config import LlamaConfig
+from hornbook.models.rnn.config import RNNConfig
 
 CONFIGS: list[ModelConfig] = [
     LlamaConfig(vocab_size=61, width=32, num_layers=2, num_heads=4, num_kv_heads=2, context=64),
     GPTConfig(vocab_size=61, width=32, num_layers=2, num_heads=4, context=64, dropout=0.5),
+    RNNConfig(vocab_size=61, width=32, num_layers=2, context=64, cell="lstm"),
 ]
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11], [1], [40, 41, 42], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9], [1, 2, 3]]
 SAMPLED = SamplingSettings(temperature=1.0, top_p=0.95, seed=4)
@@ -212,3 +214,22 @@ def test_logits_that_are_not_finite_are_refused():
 def test_an_impossible_request_is_refused_by_name(prompt, max_tokens, message):
     with pytest.raises(ConfigError, match=message):
         generate(tiny_model(), [[1], prompt], settings=GREEDY, max_tokens=max_tokens)
+
+
+def test_a_model_whose_memory_has_no_limit_reads_and_writes_beyond_its_context():
+    model = tiny_model(CONFIGS[2], context=8)
+    prompt = [n % 61 for n in range(3, 23)]
+    (completion,) = generate(model, [prompt], settings=GREEDY, max_tokens=30, slide=False)
+    assert completion.ids == greedy_by_recomputing(model, prompt, 30)
+    assert (completion.cut, completion.slid, completion.stopped) == (0, False, "length")
+
+
+def test_rows_of_a_constant_memory_count_by_its_size():
+    model = tiny_model(RNNConfig(vocab_size=61, width=32, num_layers=2, context=64))
+    size = model.config.state_bytes_per_row(4)
+    assert size == model.init_state(1, 10).num_bytes()
+    rows = [start_row(model, number, [1]) for number in range(7)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate_module, "STATE_BYTES", 3 * size)
+        batches = list(generate_module._batches(model, rows, max_tokens=10_000))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
