@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+import hornbook
 from hornbook.commands.train import RESUMABLE
 from hornbook.runlog.events import Phase, Step, Validation
 from hornbook.runlog.reader import read_events
@@ -165,3 +166,10 @@ def test_a_plan_that_changes_is_refused_by_the_phase(course, trainer):
         plan.write_text(PLAN)
     assert answer["status"] == 2
     assert "curriculum.phases[1].lr = 0.001 is now 0.002" in answer["output"]
+
+
+def test_the_lens_shows_the_phase_a_step_was_really_taken_in(alone, trainer):
+    alone("impatient")
+    run = trainer.folder / "impatient"
+    phases = [hornbook.lens(run, step)[0].phase for step in (0, 3, 4, 8)]
+    assert phases == ["adding", "adding", "naming", "combined"]

@@ -11,7 +11,7 @@ from hornbook.commands.display import AsJson, Run, has_colours, show, show_json,
 
 if TYPE_CHECKING:
     from hornbook.data.lens import LensRow, Span
-    from hornbook.data.prepare import PreparedData
+    from hornbook.data.loader import Loader
     from hornbook.run import RunConfig
 
 BANDS = (
@@ -37,12 +37,15 @@ def lens(folder: "str | Path", step: int, *, losses: bool = False) -> "list[Lens
         DataError: if its prepared data is gone.
     """
     from hornbook.data.lens import lens as rebuild
+    from hornbook.data.loader import Loader
     from hornbook.data.prepare import find_prepared
     from hornbook.errors import ConfigError, DataError
     from hornbook.run import load_run
     from hornbook.runlog.paths import RunFolder
+    from hornbook.training.checkpoint import read_phase_ends
 
-    config = load_run(RunFolder(Path(folder)).config)
+    run = RunFolder(Path(folder))
+    config = load_run(run.config)
     if step < 0:
         raise ConfigError(f"There is no step {step}.", fix="count steps from 0.")
     prepared = find_prepared(config)
@@ -51,8 +54,10 @@ def lens(folder: "str | Path", step: int, *, losses: bool = False) -> "list[Lens
             f"The data of {folder} is no longer in {config.data.folder}, or its sources have changed.",
             fix="restore the sources and prepare them again: hornbook prepare, with the run's recipe and settings.",
         )
-    costs = _losses(Path(folder), config, prepared, step) if losses else None
-    return rebuild(prepared, config, step, losses=costs)
+    loader = Loader(prepared, config)
+    loader.curriculum = loader.curriculum.cut_all(read_phase_ends(run))
+    costs = _losses(Path(folder), config, loader, step) if losses else None
+    return rebuild(loader, prepared.tokenizer, step, losses=costs)
 
 
 def command(
@@ -67,7 +72,8 @@ def command(
     if as_json:
         show_json([asdict(row) for row in found])
         return
-    show(f"step {step} of {run}: {len(found)} rows")
+    phase = f", phase {found[0].phase}" if found[0].phase else ""
+    show(f"step {step} of {run}{phase}: {len(found)} rows")
     for row in found[:rows]:
         show_row(row)
     if len(found) > rows:
@@ -105,18 +111,17 @@ def _style(span: "Span") -> str:
     return next(style for bound, style in BANDS if span.loss <= bound)
 
 
-def _losses(folder: Path, config: "RunConfig", prepared: "PreparedData", step: int) -> Sequence[Sequence[float]]:
+def _losses(folder: Path, config: "RunConfig", loader: "Loader", step: int) -> Sequence[Sequence[float]]:
     """Compute the loss at each place of the batch, (B, T), zero where nothing is learnt."""
     import torch
 
-    from hornbook.data.loader import Loader
     from hornbook.nn.losses import IGNORE
     from hornbook.storage.artifact import load_artifact
 
     model = load_artifact(folder).model
     costs: list[list[float]] = []
     with torch.inference_mode():
-        for part in Loader(prepared, config).batch(step).micro_batches(config.micro_batch_rows):
+        for part in loader.batch(step).micro_batches(config.micro_batch_rows):
             logits = model(part.tokens, documents=part.documents).float()
             loss = torch.nn.functional.cross_entropy(
                 logits.flatten(0, 1), part.targets.flatten(), ignore_index=IGNORE, reduction="none"

@@ -5,16 +5,14 @@ command line gives these their colours.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hornbook.data.loader import Loader, RowReader
 from hornbook.data.order import Sample
 from hornbook.data.packing import NOTHING, document_of
-from hornbook.data.prepare import PreparedData
 from hornbook.nn.losses import IGNORE
-from hornbook.run import RunConfig
 from hornbook.text.tokenizer import Tokenizer
 
 
@@ -46,10 +44,11 @@ class LensRow:
     Args:
         number: the row, counted over all sources.
         source: the source's name.
-        epoch: how often the source was read whole before.
+        epoch: how often the source was read whole before, in this phase.
         documents: the documents it shows, each once, in the order of its tokens.
         tokens: all it reads and predicts: T + 1 of them in a full row of one document.
         padding: places that hold nothing.
+        phase: name of the curriculum's phase the step belongs to; empty without one.
     """
 
     number: int
@@ -58,6 +57,7 @@ class LensRow:
     documents: tuple[int, ...]
     tokens: tuple[LensToken, ...]
     padding: int
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,24 @@ class Span:
 
 
 def lens(
-    prepared: PreparedData, config: RunConfig, step: int, *, losses: Sequence[Sequence[float]] | None = None
+    loader: Loader, tokenizer: Tokenizer, step: int, *, losses: Sequence[Sequence[float]] | None = None
 ) -> list[LensRow]:
     """Rebuild the batch with which step `step`, counted from 0, is taken, and describe its rows.
 
     Args:
-        prepared: the data of the run.
-        config: its settings.
+        loader: of the run, its curriculum cut where validation ended a phase.
+        tokenizer: of its data.
         step: any step, taken or yet to come.
         losses: (B, T) the loss at each place of that batch, in nats.
-
-    Raises:
-        DataError: as `Loader`.
     """
-    loader = Loader(prepared, config)
+    phase = loader.curriculum.at(step).phase.name
     targets = loader.batch(step).targets.tolist()
     rows = []
     for index, sample in enumerate(loader.rows_of(step)):
         learnt = [target != IGNORE for target in targets[index]]
         costs = None if losses is None else losses[index]
-        rows.append(_describe(loader.reader, sample, learnt, costs, prepared.tokenizer))
+        row = _describe(loader.reader, sample, learnt, costs, tokenizer)
+        rows.append(replace(row, phase=phase))
     return rows
 
 

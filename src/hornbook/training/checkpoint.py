@@ -128,6 +128,16 @@ def saved_steps(folder: RunFolder) -> list[int]:
     return sorted(step for step in steps if step is not None)
 
 
+def read_phase_ends(folder: RunFolder) -> list[int]:
+    """Return the steps at which validation ended a phase of the run early, as its newest checkpoint knows them.
+
+    Raises:
+        CheckpointError: if that checkpoint is damaged.
+    """
+    steps = saved_steps(folder) if folder.checkpoints.is_dir() else []
+    return list(_read_json(folder.checkpoint(steps[-1]) / STATE).get("phase_ends", [])) if steps else []
+
+
 def find_newest(folder: RunFolder, *, warn: Callable[[str], None]) -> Checkpoint | None:
     """Return the newest whole checkpoint, or None if none was ever saved.
 

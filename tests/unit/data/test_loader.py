@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from hornbook.data.loader import Loader, prefetch, validation_batches
+from hornbook.config.curriculum import CurriculumConfig
+from hornbook.data.loader import Loader, prefetch, validation_batches, validation_sets
 from hornbook.data.order import BLOCK
 from hornbook.errors import DataError
 from hornbook.nn.losses import IGNORE
@@ -251,3 +252,80 @@ def test_a_batch_takes_milliseconds(write_set, prepared_with):
     for step in range(20):
         loader.batch(step)
     assert (time.process_time() - start) / 20 < 0.02  # 0.8 ms on an idle core
+
+
+def course(*phases, **settings_of_phases):
+    described = [
+        {"path": path, "epochs": epochs, "batch_rows": rows, "name": name} for name, path, epochs, rows in phases
+    ]
+    return settings(**settings_of_phases).model_copy(
+        update={"curriculum": CurriculumConfig.model_validate({"phases": described})}
+    )
+
+
+PHASES = [("one", "a", 2, 4), ("two", "b", 3, 2), ("all", "combined", 1, 8)]
+
+
+@pytest.fixture
+def two_parts(write_set, prepared_with):
+    """Eight rows of 1 to 65 and four of 100 to 132, of which the same are held out."""
+    return prepared_with(write_set([list(range(1, 66))], [list(range(100, 133))]))
+
+
+def test_each_phase_goes_through_its_own_rows_as_often_as_it_is_told(two_parts):
+    loader = Loader(two_parts, course(*PHASES))
+    assert [phase.steps for phase in loader.curriculum.phases] == [4, 6, 2]
+    assert [len(loader.rows_of(step)) for step in range(12)] == [4] * 4 + [2] * 6 + [8] * 2
+    drawn = [
+        Counter((one.source, one.row) for step in steps for one in loader.rows_of(step))
+        for steps in (range(4), range(4, 10), range(10, 12))
+    ]
+    assert drawn[0] == {(0, row): 2 for row in range(8)}
+    assert drawn[1] == {(1, row): 3 for row in range(4)}
+    assert set(drawn[2]) == set(drawn[0]) | set(drawn[1])
+    assert sum(drawn[2].values()) == 16  # the last batch is filled up from the next epoch
+
+
+def test_phases_over_the_same_rows_have_orders_of_their_own(two_parts):
+    loader = Loader(two_parts, course(("one", "a", 1, 8), ("again", "a", 1, 8)))
+    first, second = loader.rows_of(0), loader.rows_of(1)
+    assert sorted(one.row for one in first) == sorted(one.row for one in second) == list(range(8))
+    assert [one.row for one in first] != [one.row for one in second]
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_prefetching_crosses_the_borders_of_phases(two_parts, device):
+    loader = Loader(two_parts, course(*PHASES))
+    ahead = list(prefetch(loader, 2, 12, device=torch.device(device)))
+    assert [len(batch.rows) for batch in ahead] == [4] * 2 + [2] * 6 + [8] * 2
+    assert all(same(batch, loader.batch(step)) for step, batch in enumerate(ahead, 2))
+
+
+def test_a_phase_that_is_cut_gives_its_steps_to_the_next(two_parts):
+    loader = Loader(two_parts, course(*PHASES))
+    second = loader.batch(4)
+    loader.curriculum = loader.curriculum.cut(1)
+    assert same(loader.batch(1), second)
+
+
+def test_validation_is_divided_by_the_phases_that_brought_the_text(two_parts):
+    config = course(*PHASES)
+    sets = {name: list(batches) for name, batches in validation_sets(two_parts, config, rows=3).items()}
+    assert list(sets) == ["one", "two"]
+    tokens = {
+        name: {int(t) for batch in batches for t in batch.targets.flatten()} - {IGNORE}
+        for name, batches in sets.items()
+    }
+    assert tokens == {"one": set(range(2, 66)), "two": set(range(101, 133))}
+    rows = sorted(row for batches in sets.values() for batch in batches for row in batch.rows)
+    assert rows == sorted(row for batch in validation_batches(two_parts, config, rows=5) for row in batch.rows)
+
+
+def test_a_phase_that_a_limit_leaves_no_row_of_is_not_judged_alone(two_parts):
+    sets = validation_sets(two_parts, course(*PHASES, max_tokens=8), rows=3)
+    assert list(sets) == ["one"]
+
+
+def test_without_phases_validation_is_one_set(two_parts):
+    (name,) = validation_sets(two_parts, settings(), rows=3)
+    assert name == ""

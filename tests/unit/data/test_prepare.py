@@ -367,3 +367,27 @@ def test_after_kill_9_the_finished_shards_are_kept_and_the_result_is_the_same(pl
     assert json.loads(manifest.read_text())["files"] == whole["files"]
     for path, inode in kept.items():
         assert (manifest.parent / path.relative_to(partial)).stat().st_ino == inode
+
+
+def test_no_phase_trains_on_what_another_holds_out(place):
+    shared = [{"text": f"text number {n}"} for n in range(40)]
+    place.rows("first.jsonl", [*shared[:20], {"text": "only here"}])
+    place.rows("second.jsonl", shared)
+    paths = (place.root / "first.jsonl", place.root / "second.jsonl", "combined")
+    phases = ", ".join(f"{{path = '{path}'}}" for path in paths)
+    prepared = place.prepare(f"curriculum.phases=[{phases}]", "data.validation_fraction=0.3")
+    assert prepared.manifest["divided"] == ["documents", "documents"]
+    assert len(prepared.train.parts) == 2
+    train, validation = (
+        set(text_of(prepared, shards, specials=True).split("<|eos|>")) - {""}
+        for shards in (prepared.train, prepared.validation)
+    )
+    assert train and validation and not train & validation
+
+
+def test_the_vocabulary_of_a_curriculum_comes_from_all_its_phases(place):
+    place.rows("first.jsonl", [{"text": f"apple {n}"} for n in range(40)])
+    place.rows("second.jsonl", [{"text": f"pear {n}"} for n in range(40)])
+    phases = ", ".join(f"{{path = '{place.root / name}'}}" for name in ("first.jsonl", "second.jsonl"))
+    prepared = place.prepare(f"curriculum.phases=[{phases}]", "tokenizer.kind=words")
+    assert all(len(prepared.tokenizer.encode(word)) == 1 for word in ("apple", "pear"))
