@@ -19,6 +19,7 @@ from hornbook.config.sections import (
     EvaluationConfig,
     LoggingConfig,
     PrecisionConfig,
+    ProfileConfig,
     RunSection,
     SamplingConfig,
     TrainingConfig,
@@ -50,6 +51,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     sampling: SamplingConfig = SamplingConfig()
     logging: LoggingConfig = LoggingConfig()
+    profile: ProfileConfig = ProfileConfig()
 
     @property
     def folder(self) -> str:

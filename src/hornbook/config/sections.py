@@ -235,6 +235,28 @@ class SamplingConfig(Section):
         return self.model_copy(update={name: value for name, value in interim.items() if value is not None})
 
 
+class ProfileConfig(Section):
+    """Records of what torch does, as traces in the run's folder `profile`; they change no number of the run."""
+
+    enabled: bool = False
+    """Record."""
+
+    wait: NonNegativeInt = 5
+    """Steps to let pass first, in which memory and caches settle."""
+
+    warmup: PositiveInt = 1
+    """Steps that are recorded and thrown away, since beginning to record takes time itself."""
+
+    active: PositiveInt = 3
+    """Steps that are recorded."""
+
+    repeat: PositiveInt = 1
+    """How often to wait, warm up and record, each time into a trace of its own."""
+
+    memory: bool = False
+    """Record allocations as well."""
+
+
 class LoggingConfig(Section):
     """What is told while training."""
 

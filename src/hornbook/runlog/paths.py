@@ -58,6 +58,11 @@ class RunFolder:
         return self.root / "evaluation.json"
 
     @property
+    def profile(self) -> Path:
+        """The folder of what a profiler recorded."""
+        return self.root / "profile"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.root / "checkpoints"

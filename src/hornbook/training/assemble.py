@@ -33,6 +33,7 @@ from hornbook.training.identity import check_same_run
 from hornbook.training.optimizers import build_optimizers
 from hornbook.training.plateau import Plateau
 from hornbook.training.precision import DTYPES, LossScale, Precision
+from hornbook.training.profiling import Profiler
 from hornbook.training.randomness import derive
 from hornbook.training.step import Stepper
 from hornbook.training.stopping import Patience
@@ -58,6 +59,7 @@ class Run:
     precision: Precision
     choices: Choices
     saver: Saver
+    profiler: Profiler
 
     step: int = 0
     seconds: float = 0.0
@@ -131,7 +133,8 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
 
     # 8. The receipt: what this run is made of, compared with what it was made of.
     saver = Saver(folder, prepared.tokenizer, prepared.template, config.checkpoint.keep_last)
-    run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver)
+    profiler = Profiler(config.profile, folder.profile)
+    run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver, profiler)
     _check_receipt(run, tell)
 
     # 9. The start: where the checkpoint left off, or proved to be a healthy one.

@@ -31,6 +31,7 @@ FREE = (
     "evaluation.problems",
     "sampling",
     "logging",
+    "profile",
 )
 """Settings, or whole sections, that a resumed run may change without a word."""
 

@@ -28,6 +28,7 @@ from hornbook.training.assemble import Run
 from hornbook.training.checkpoint import publish_model, saved_steps
 from hornbook.training.logbook import Logbook
 from hornbook.training.metrics import Speedometer
+from hornbook.training.parts import part_by_part
 from hornbook.training.plateau import Plateau
 from hornbook.training.randomness import derive
 from hornbook.training.schedules import rate_share
@@ -52,7 +53,7 @@ def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
     """
     log = open_logbook(run, tell)
     signals.wait_for_steps()
-    with closing(log.writer):
+    with closing(log.writer), closing(run.profiler):
         if run.step and not run.judged:
             judge(run, log)
             save(run, log, must=True)
@@ -67,11 +68,12 @@ def train(run: Run, tell: Callable[[Event], None], signals: StopSignals) -> str:
 def take_steps(run: Run, log: Logbook, signals: StopSignals) -> str | None:
     """Take steps until there is a reason to end, which is returned, or a signal; saved either way."""
     last_save = time.monotonic()
+    run.profiler.start()
     while not reason_to_end(run):
         curriculum = run.loader.curriculum
         batches = prefetch(run.loader, run.step, curriculum.steps, device=run.precision.device)
         with closing(batches):
-            for batch in batches:
+            for batch in part_by_part(batches):
                 take_step(run, log, batch)
                 if reason_to_end(run):
                     save(run, log, must=True)
@@ -100,6 +102,7 @@ def take_step(run: Run, log: Logbook, batch: Batch) -> None:
     report = run.stepper.step(batch, run.step, share=rate_at(run, place))
     run.step, run.judged, run.seconds = run.step + 1, False, log.speed.seconds
     log.add(run.step, report)
+    run.profiler.step()
 
 
 def begin_phase(run: Run, log: Logbook, place: Place) -> None:
@@ -203,7 +206,8 @@ def validate(run: Run, log: Logbook) -> bool:
     rows, context = run.config.micro_batch_rows, run.precision.autocast
     token_bytes = run.prepared.tokenizer.token_bytes()
     sets = validation_sets(run.prepared, run.config, rows=rows)
-    result, of_sets = score_sets(run.model, sets, token_bytes=token_bytes, autocast=context)
+    with run.profiler.evaluation():
+        result, of_sets = score_sets(run.model, sets, token_bytes=token_bytes, autocast=context)
     batch = run.loader.batch(run.step - 1).micro_batches(rows)
     trained = score_sets(run.model, {"": batch}, token_bytes=token_bytes, autocast=context)[1]
     least = run.config.training.min_improvement

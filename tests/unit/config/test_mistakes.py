@@ -36,7 +36,9 @@ def test_an_unknown_setting_suggests_what_was_meant(argument, guess):
 
 def test_an_unknown_setting_like_nothing_lists_its_section():
     text = str(explain("schedule.zzz=1"))
-    assert text.endswith("fix: known are schedule.warmup_steps, schedule.final_fraction, schedule.name.")
+    assert text.endswith(
+        "fix: known are schedule.warmup_steps, schedule.warmup_fraction, schedule.final_fraction, schedule.name."
+    )
 
 
 def test_an_unknown_section_like_nothing_lists_the_sections():
