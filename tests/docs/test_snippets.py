@@ -9,6 +9,7 @@ marked `sh` or `python`, and indented blocks, are run; other blocks are not, but
 """
 
 import gzip
+import io
 import json
 import random
 import re
@@ -238,6 +239,7 @@ def test_the_examples_of_a_page_run(name, workshop, tmp_path, monkeypatch, capsy
         section, _, value = setting.partition(".")
         variable, _, value = value.partition("=")
         monkeypatch.setenv(f"HORNBOOK_{section}__{variable}".upper(), value)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # whoever asks the reader something hears that nobody is there
     page = Page(name)
     for block in examples(name):
         page.play(block)

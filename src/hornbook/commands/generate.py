@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hornbook.commands.display import AsJson, Run, show
+from hornbook.commands.display import AsJson, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ class LoadedModel:
 
 
 def load(folder: "str | Path", *, device: str = "auto") -> LoadedModel:
-    """Load the model of a run or model folder, ready to speak.
+    """Load the model of a run, a checkpoint or a model folder, ready to speak.
 
     A model folder without its run comes from elsewhere: nobody here proved it, so it is proved now.
 
@@ -112,7 +113,8 @@ def load(folder: "str | Path", *, device: str = "auto") -> LoadedModel:
 
     root, where = Path(folder), pick_device(device)
     artifact = load_artifact(root, device=where)
-    settings = RunFolder(root).config
+    within = root.resolve().parent
+    settings = RunFolder(within.parent if within.name == "checkpoints" else root).config
     if settings.is_file() and artifact.folder != root:
         return LoadedModel(Speaker(artifact), load_run(settings).sampling)
     proofs = prove_honest(artifact.model, artifact.tokenizer, artifact.template, device=where, dtype=torch.float32)
@@ -130,10 +132,22 @@ def generate(folder: "str | Path", prompt: str, *, device: str = "auto", **optio
 
 
 def command(
-    run: Run,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text to continue, or what you say.")],
-    max_tokens: Annotated[int | None, typer.Option(help="Most tokens to write.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 always takes the likeliest token.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Folder of a run, a checkpoint or a model.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="Text to continue, or what you say.")
+    ] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", "--ckpt", help="RUN, as an option.")] = None,
+    start: Annotated[str | None, typer.Option(help="PROMPT, as an option.")] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one prompt after another.")] = False,
+    default_prompt: Annotated[str, typer.Option(help="What an empty line stands for in --interactive.")] = "",
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", "--length", help="Most tokens to write.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", "--temp", help="0 always takes the likeliest token.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
     top_k: Annotated[int | None, typer.Option(help="Choose among the k likeliest tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Choose among tokens that together are this likely.")] = None,
@@ -147,35 +161,119 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Let a trained model continue or answer a prompt."""
-    loaded = load(run, device=device)
-    continues = loaded.speaker.artifact.template == "text"
-    texts = []
-    for number in range(count):
-        if number and not as_json:
-            show("-" * 40)
-        if continues and not as_json:
-            _write(prompt)
-        spoken = loaded.generate(
-            prompt,
-            max_tokens=max_tokens,
-            seed=seed + number,
-            stop=stop or (),
-            think=think,
-            on_text=None if as_json else _write,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
+    """Let a trained model continue or answer a prompt, or one prompt after another."""
+    folder, first = _model_and_prompt(run, prompt, checkpoint, start)
+    _check_asked(first, interactive=interactive, as_json=as_json)
+    voice = Voice(
+        load(folder, device=device),
+        count,
+        as_json,
+        max_tokens=max_tokens,
+        stop=stop or (),
+        think=think,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+    )
+    if interactive:
+        _converse(voice, first, default_prompt=default_prompt, seed=seed)
+    elif first is not None:
+        voice.say(first, seed=seed)
+
+
+class Voice:
+    """Prints what a model says, piece by piece, or as JSON.
+
+    Args:
+        loaded: the model.
+        count: texts a prompt.
+        as_json: print JSON instead of text.
+        options: of `LoadedModel.generate`.
+    """
+
+    def __init__(self, loaded: LoadedModel, count: int, as_json: bool, **options: Any) -> None:
+        self.loaded, self.count, self.as_json, self.options = loaded, count, as_json, options
+        self.continues = loaded.speaker.artifact.template == "text"
+
+    def say(self, prompt: str, *, seed: int) -> None:
+        """Continue or answer `prompt`, `count` times, with seeds from `seed` on."""
+        texts = []
+        for number in range(self.count):
+            if number and not self.as_json:
+                show("-" * 40)
+            if self.continues and not self.as_json:
+                _write(prompt)
+            on_text = None if self.as_json else _write
+            spoken = self.loaded.generate(prompt, seed=seed + number, on_text=on_text, **self.options)
+            texts.append({"prompt": prompt, "seed": seed + number, **asdict(spoken)})
+            if not self.as_json:
+                show()
+            for warning in spoken.warnings:
+                print(f"warning: {warning}", file=sys.stderr)
+        if self.as_json:
+            show(json.dumps(texts if self.count > 1 else texts[0], indent=2, ensure_ascii=False))
+
+
+def _converse(voice: Voice, first: str | None, *, default_prompt: str, seed: int) -> None:
+    """Ask for prompts until a quit word, Ctrl-C or Ctrl-D; each stands alone, with seeds of its own."""
+    from hornbook.inference.turns import QUIT_WORDS, read_turn
+
+    with suppress(ImportError):
+        import readline  # noqa: F401  # where there is one, input() edits lines and remembers them
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    show(f"Type a prompt and press Enter; {', '.join(sorted(QUIT_WORDS))}, Ctrl-C or Ctrl-D ends.")
+    number, line = 1, first
+    try:
+        while True:
+            turn = read_turn(input(f"[{number}] > ") if line is None else line, default_prompt=default_prompt)
+            line = None
+            if turn.ends:
+                return
+            if not turn.prompt:
+                show("The prompt is empty: type some text, or give --default-prompt.")
+                continue
+            voice.say(turn.prompt, seed=seed + (number - 1) * voice.count)
+            number += 1
+    except (EOFError, KeyboardInterrupt):
+        show()
+
+
+def _model_and_prompt(
+    run: str | None, prompt: str | None, checkpoint: str | None, start: str | None
+) -> tuple[str, str | None]:
+    """Tell the folder of the model from the prompt, wherever each was given.
+
+    Raises:
+        ConfigError: if there is no model, or two models or two prompts.
+    """
+    from hornbook.errors import ConfigError
+
+    if checkpoint is not None:
+        if prompt is not None:
+            raise ConfigError(
+                f"The model is named twice: {run} and --checkpoint {checkpoint}.", fix="leave one of them out."
+            )
+        run, prompt = checkpoint, run
+    if run is None:
+        raise ConfigError("No model is named.", fix="say hornbook generate RUN PROMPT, or --checkpoint RUN.")
+    if prompt is not None and start is not None:
+        raise ConfigError(
+            f"The prompt is given twice: {prompt!r} and --start {start!r}.", fix="leave one of them out."
         )
-        texts.append({"prompt": prompt, "seed": seed + number, **asdict(spoken)})
-        if not as_json:
-            show()
-        for warning in spoken.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-    if as_json:
-        show(json.dumps(texts if count > 1 else texts[0], indent=2, ensure_ascii=False))
+    return run, prompt if start is None else start
+
+
+def _check_asked(prompt: str | None, *, interactive: bool, as_json: bool) -> None:
+    """Raise ConfigError unless there is something to say, in a way that can be."""
+    from hornbook.errors import ConfigError
+
+    if prompt is None and not interactive:
+        raise ConfigError("There is no prompt.", fix='add one, "" for a new document, or --interactive.')
+    if interactive and as_json:
+        raise ConfigError("--interactive prints no JSON.", fix="leave --json or --interactive out.")
 
 
 def _write(piece: str) -> None:

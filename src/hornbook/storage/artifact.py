@@ -85,6 +85,11 @@ def find_artifact(folder: Path) -> Path:
     for candidate in (folder / "model", folder, *reversed(checkpoints)):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
+    if folder.is_file():
+        raise CheckpointError(
+            f"{folder} is a file; a model is a folder.",
+            fix="name a run, a checkpoint or a model folder; the .pth files of other programs are not opened.",
+        )
     what = "holds no model" if folder.is_dir() else "does not exist"
     raise CheckpointError(
         f"{folder} {what}: neither {CONFIG} with {WEIGHTS}, nor model/, nor a checkpoint.",
