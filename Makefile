@@ -39,6 +39,7 @@ bench:  ## measure against other libraries, in .bench; ARGS=--write keeps the re
 	@$(SETUP) --bench
 	@$(BENCH)/python benchmarks/bench_prepare.py $(ARGS)
 	@$(BENCH)/python benchmarks/bench_train.py $(ARGS)
+	@$(BENCH)/python benchmarks/bench_rnn.py $(ARGS)
 
 lock:  ## pin the newest versions that fit pyproject.toml
 	@$(SETUP) --dev

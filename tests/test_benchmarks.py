@@ -31,3 +31,9 @@ def test_the_preparing_benchmark_prints_its_table_and_verdict(tmp_path):
     )
     assert "ids identical on every document" in text
     assert "Hornbook against tokenizers: **" in text
+
+
+def test_the_benchmark_of_recurrent_cells_prints_its_table_and_verdict(tmp_path):
+    text = printed("bench_rnn.py", "--cell", "lstm", "--rounds", "1", "--rows", "2", cache=tmp_path)
+    assert "| step by step bf16" in text
+    assert "fused against step by step, fp32: **" in text
