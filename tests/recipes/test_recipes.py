@@ -14,6 +14,10 @@ SMALL = [
     "model.num_layers=1",
     "model.num_heads=2",
     "model.num_kv_heads=0",
+    "model.embedding_width=32",
+    "model.cnn_channels=[16]",
+    "model.cnn_kernels=[3]",
+    "model.num_group_layers=1",
     "model.context=64",
     "tokenizer.vocab_size=300",
     "training.steps=2",
@@ -29,12 +33,27 @@ SMALL = [
     "evaluation.max_tokens=1024",
     "sampling.every_steps=2",
     "sampling.max_tokens=4",
+    "sampling.interim_max_tokens=4",
 ]
-"""What makes any recipe small; everything else stays as shipped."""
+"""What makes any recipe small, as far as its kinds of model, tokenizer ... have it; the rest stays as shipped."""
+
+
+def small(recipe):
+    run = make_run(recipe, environment={})
+    parts = [(setting, *setting.partition("=")[0].split(".")) for setting in SMALL]
+    return [setting for setting, section, name in parts if name in type(getattr(run, section)).model_fields]
+
 
 TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 40
 RECORDS = "".join(f'{{"question": "What is {n} + {n}?", "answer": "{2 * n}"}}\n' for n in range(200))
 CONTENT = {"questions": ("data.jsonl", RECORDS)}
+SPOKEN = '{{"conversations": [{{"from": "user", "value": "What is {0} + {0}?"}}, {{"from": "gpt", "value": "It is {1}."}}]}}\n'
+PLACED = {
+    "hub:openhermes": SPOKEN,
+    "hub:openthoughts": SPOKEN.replace("It is", "<think>Twice {0}.</think>It is"),
+    "hub:platypus": '{{"instruction": "Add {0} to {0}.", "input": "", "output": "It is {1}."}}\n',
+}
+"""A record of each set of the hub, as its files lie in hub/NAME."""
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
@@ -53,8 +72,12 @@ def test_a_recipe_s_name_is_its_run_s_folder(name):
 def test_a_recipe_made_small_trains_two_steps(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    settings = list(SMALL)
-    if not make_run(name, environment={}).data.path:
+    settings, paths = small(name), make_run(name, environment={}).paths
+    for path in (path for path in paths if path.startswith("hub:")):
+        folder = tmp_path / "hub" / path.removeprefix("hub:")
+        folder.mkdir(parents=True)
+        (folder / "rows.jsonl").write_text("".join(PLACED[path].format(n, 2 * n) for n in range(40)))
+    if not paths:
         file, content = CONTENT.get(name, ("data.txt", TEXT))
         (tmp_path / file).write_text(content, encoding="utf-8")
         settings.append(f"data.path={file}")
@@ -78,7 +101,7 @@ def test_a_small_version_needs_no_data_of_the_user_and_speaks(name):
 def test_a_small_version_made_smaller_trains_two_steps(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert hornbook.train(f"{name}+demo", SMALL).step == 2
+    assert hornbook.train(f"{name}+demo", small(f"{name}+demo")).step == 2
 
 
 @pytest.mark.slow
