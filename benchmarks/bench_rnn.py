@@ -1,4 +1,4 @@
-"""Training tokens a second of the recurrent cells: torch's fused kernels against the same cells written out step by step.
+"""Training speed of the recurrent cells: torch's fused kernels against the same cells written out step by step.
 
     .bench/bin/python benchmarks/bench_rnn.py [--cell gru] [--rounds 7] [--threads 1] [--write]
 
@@ -101,7 +101,8 @@ def measure(cell: str, *, rows: int, rounds: int) -> str:
         for dtype in ("fp32", "bf16")
     ]
     parameters = next(iter(rivals.values())).parameters
-    about = f"## {cell}: 1 layer x 256, context 128\n\n{parameters:,} parameters, {shape.step_tokens:,} tokens a step.\n"
+    size = f"{parameters:,} parameters, {shape.step_tokens:,} tokens a step."
+    about = f"## {cell}: 1 layer x 256, context 128\n\n{size}\n"
     columns = ["engine", "tokens / CPU second", "tokens / second", "CPU time, fused fp32 = 1"]
     return "\n".join([about, table(columns, lines), *verdicts, ""])
 
