@@ -47,7 +47,10 @@ def small(recipe):
 TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 40
 RECORDS = "".join(f'{{"question": "What is {n} + {n}?", "answer": "{2 * n}"}}\n' for n in range(200))
 CONTENT = {"questions": ("data.jsonl", RECORDS)}
-SPOKEN = '{{"conversations": [{{"from": "user", "value": "What is {0} + {0}?"}}, {{"from": "gpt", "value": "It is {1}."}}]}}\n'
+SPOKEN = (
+    '{{"conversations": [{{"from": "user", "value": "What is {0} + {0}?"}}, '
+    '{{"from": "gpt", "value": "It is {1}."}}]}}\n'
+)
 PLACED = {
     "hub:openhermes": SPOKEN,
     "hub:openthoughts": SPOKEN.replace("It is", "<think>Twice {0}.</think>It is"),

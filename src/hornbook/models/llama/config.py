@@ -112,3 +112,26 @@ class LlamaConfig(ModelConfig):
 
     def _feedforward_matrices(self) -> int:
         return (3 if self.activation == "swiglu" else 2) * self.width * self.inner_width
+
+
+SIZES = {
+    "nano": LlamaConfig(
+        vocab_size=50_304,
+        context=1_024,
+        width=768,
+        num_layers=12,
+        num_heads=12,
+        num_kv_heads=4,
+        feedforward_width=2_048,
+    ),
+    "mini": LlamaConfig(
+        vocab_size=50_304,
+        context=1_024,
+        width=1_024,
+        num_layers=24,
+        num_heads=16,
+        num_kv_heads=4,
+        feedforward_width=2_816,
+    ),
+}
+"""The sizes by name: nano and mini are Forge-1's, 114,150,144 and 322,094,080 parameters with this vocabulary."""
