@@ -23,6 +23,7 @@ def evaluate(
     *,
     data: str | None = None,
     device: str = "auto",
+    suite: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a trained model.
@@ -35,11 +36,13 @@ def evaluate(
         folder: a run; a model folder is enough where `data` is given.
         data: a file or folder to measure on instead, as data.path.
         device: auto, cpu, cuda, mps or xpu.
+        suite: also ask the eight prompts of evaluation.prompts.SUITE, each timed.
         say: receives what is done, line by line; nothing is printed without it.
 
     Returns:
         `validation` or `data` with loss, perplexity, bits_per_byte, accuracy, targets and bytes; and for a
-        course `skills`, `mean_exact_match`, `tasks`, `samples`, `difficulty` and `exam`, as evaluation.exam.ExamResult.
+        course `skills`, `mean_exact_match`, `tasks`, `samples`, `difficulty` and `exam`, as evaluation.exam.ExamResult;
+        `suite` is a list of evaluation.prompts.SuiteResult.
 
     Raises:
         CheckpointError: if the folder holds no model, or no run where one is needed.
@@ -58,7 +61,8 @@ def evaluate(
     result: dict[str, Any] = {"model": str(artifact.folder), "step": artifact.about.get("step")}
     if data is not None:
         tell(f"reading {data}")
-        return {**result, "data": _figures(_score_file(artifact, data, Path(folder)))}
+        result["data"] = _figures(_score_file(artifact, data, Path(folder)))
+        return {**result, "suite": _ask_suite(Speaker(artifact), tell)} if suite else result
     run = RunFolder(Path(folder))
     config = load_run(run.config)
     tell("scoring the validation set")
@@ -67,6 +71,8 @@ def evaluate(
     if courses:
         tell(f"asking {config.evaluation.problems} held-out problems of each skill")
         result.update(_examine(Speaker(artifact), join_courses(courses), config))
+    if suite:
+        result["suite"] = _ask_suite(Speaker(artifact), tell)
     result["seconds"] = time.monotonic() - started
     write_text(run.evaluation, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
@@ -82,6 +88,16 @@ def _examine(speaker: "Speaker", course: "Course", config: "RunConfig") -> Mappi
         problems=config.evaluation.problems,
         difficulty=config.data.difficulty,
     )
+
+
+def _ask_suite(speaker: "Speaker", tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Ask the eight prompts; answers are the likeliest, and whether to think first is the model's choice."""
+    from dataclasses import asdict
+
+    from hornbook.evaluation.prompts import ask_suite
+
+    tell("asking eight prompts")
+    return [asdict(result) for result in ask_suite(speaker)]
 
 
 def _score_validation(artifact: "Artifact", config: "RunConfig", folder: str) -> "Measured":
@@ -137,24 +153,13 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained model on what it has not seen."""
-    result = evaluate(run, data=data, device=device, say=None if as_json else show)
-    if suite:
-        result["suite"] = _suite(run, device)
+    result = evaluate(run, data=data, device=device, suite=suite, say=None if as_json else show)
     if as_json:
         show_json(result)
     else:
         show_evaluation(result)
         if data is None:
             show(f"\nwritten to {Path(run) / 'evaluation.json'}")
-
-
-def _suite(folder: str, device: str) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
-    from hornbook.commands.generate import load
-    from hornbook.evaluation.prompts import ask_suite
-
-    return [asdict(result) for result in ask_suite(load(folder, device=device).speaker)]
 
 
 def show_evaluation(result: dict[str, Any]) -> None:
@@ -168,9 +173,26 @@ def show_evaluation(result: dict[str, Any]) -> None:
     )
     if "skills" in result:
         show_skills(result)
-    for one in result.get("suite", ()):
-        verdict = {True: "right", False: "wrong", None: "read it yourself"}[one["passed"]]
-        show(f"\n> {one['prompt']}\n{one['answer'].strip()}\n  ({verdict}, {one['seconds']:.1f} s)")
+    if "suite" in result:
+        show_suite(result["suite"])
+
+
+def show_suite(asked: list[dict[str, Any]]) -> None:
+    """Print what was said to each prompt of the suite, then a table of it all."""
+    verdicts = {True: "right", False: "wrong", None: "read it yourself"}
+    for one in asked:
+        show(f"\n> {one['prompt']}")
+        show_rows([[f"thinks: {line}"] for line in one["thinking"].splitlines()])
+        show(f"  says: {one['answer'].strip()}")
+    show("\nthe eight prompts")
+    table = [["", "thinks", "tokens", "seconds", "ended", "verdict"]]
+    for one in asked:
+        counts = [f"{one['tokens']:,}", f"{one['seconds']:.2f}"]
+        thinks = "yes" if one["thought"] else "no"
+        table.append([one["prompt"], thinks, *counts, one["stopped"], verdicts[one["passed"]]])
+    show_rows(table)
+    marked = [one["passed"] for one in asked if one["passed"] is not None]
+    show(f"  {sum(marked)} of the {len(marked)} with a known answer right")
 
 
 def show_skills(result: dict[str, Any]) -> None:

@@ -24,9 +24,15 @@ class SuitePrompt:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What a model said to one prompt, how long it took, and whether it was right: None where nobody can say."""
+    """What a model said to one prompt, how long it took, and whether it was right: None where nobody can say.
+
+    Args:
+        thought: whether it thought before it answered.
+        stopped: why it ended, as inference.speak.Spoken.
+    """
 
     prompt: str
+    thought: bool
     thinking: str
     answer: str
     tokens: int
@@ -53,15 +59,21 @@ def says_word(word: str) -> Check:
     return lambda answer: pattern.search(answer) is not None
 
 
+def says_any(*beginnings: str) -> Check:
+    """Check that a word with one of these beginnings stands in the answer, in capitals or not."""
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, beginnings))})", re.IGNORECASE)
+    return lambda answer: pattern.search(answer) is not None
+
+
 SUITE = (
     SuitePrompt("What is 15 * 23?", says_numbers(345)),
     SuitePrompt("A train travels at 60 mph for 2.5 hours. How many miles does it travel?", says_numbers(150)),
     SuitePrompt("List the prime numbers below 20.", says_numbers(2, 3, 5, 7, 11, 13, 17, 19)),
     SuitePrompt("Write a haiku about programming."),
-    SuitePrompt("Why is the sky blue?"),
+    SuitePrompt("Why is the sky blue?", says_any("scatter", "Rayleigh")),
     SuitePrompt("What is the capital of France?", says_word("Paris")),
     SuitePrompt("Sort these numbers from smallest to largest: 5, 2, 8, 1, 9", says_numbers(1, 2, 5, 8, 9)),
-    SuitePrompt("If all roses are flowers and all flowers need water, do roses need water?", says_word("yes")),
+    SuitePrompt("Ana has 3 apples and gives 1 of them away. How many has she left?", says_numbers(2)),
 )
 """The eight prompts every model is asked."""
 
@@ -83,6 +95,7 @@ def ask_suite(
         spoken = speaker.complete(prompt.text, settings=settings, max_tokens=max_tokens, think=think)
         yield SuiteResult(
             prompt=prompt.text,
+            thought=bool(spoken.thinking.strip()),
             thinking=spoken.thinking,
             answer=spoken.answer,
             tokens=spoken.tokens,

@@ -51,8 +51,21 @@ def test_the_command_prints_marks_and_samples(run, capsys):
     text = capsys.readouterr().out
     assert "bits per byte" in text
     assert "exact match on held-out problems" in text
-    assert text.count("  says: ") == 5
-    assert "> What is the capital of France?" in text
+    assert text.count("  says: ") == 5 + 8
+    assert "> What is the capital of France?\n" in text
+    table = text.partition("\nthe eight prompts\n")[2].splitlines()
+    assert table[0].split() == ["thinks", "tokens", "seconds", "ended", "verdict"]
+    assert [line.rstrip().endswith(("right", "wrong", "yourself")) for line in table[1:9]] == [True] * 8
+    assert table[9].endswith("of the 7 with a known answer right")
+
+
+def test_the_suite_is_kept_and_printed_as_json(run, capsys):
+    assert run_command(["evaluate", str(run), "--suite", "--json"]) == 0
+    asked = json.loads(capsys.readouterr().out)["suite"]
+    assert len(asked) == 8
+    assert asked[0].keys() >= {"prompt", "thought", "thinking", "answer", "tokens", "seconds", "passed"}
+    kept = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["suite"]
+    assert [one["answer"] for one in kept] == [one["answer"] for one in asked]
 
 
 def test_json_is_all_that_json_prints(run, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.config.tokenizers import BytesTokenizerConfig
-from hornbook.evaluation.prompts import SUITE, SuitePrompt, ask_suite, says_numbers, says_word
+from hornbook.evaluation.prompts import SUITE, SuitePrompt, ask_suite, says_any, says_numbers, says_word
 from hornbook.inference.sampler import SamplingSettings
 from hornbook.inference.speak import Speaker
 from hornbook.models.build import build_model
@@ -26,7 +26,8 @@ GOOD = {
     "prime": "2, 3, 5, 7, 11, 13, 17 and 19",
     "capital": "The capital is Paris.",
     "Sort": "1, 2, 5, 8, 9",
-    "roses": "Yes, they do.",
+    "sky": "Air scatters blue light more than red.",
+    "apples": "She has 2 left.",
 }
 
 
@@ -66,12 +67,18 @@ def test_a_word_is_found_whole_and_in_any_case():
     assert not says_word("Paris")("Parisian")
 
 
+def test_a_word_is_known_by_its_beginning():
+    assert says_any("scatter", "Rayleigh")("By RAYLEIGH's law")
+    assert not says_any("scatter")("unscattered")
+
+
 @pytest.mark.parametrize("template", ["text", "forge1"])
 def test_every_prompt_is_asked_in_order_timed_and_marked(template):
     results = list(ask_suite(tiny_speaker(template), max_tokens=5))
     assert [result.prompt for result in results] == [prompt.text for prompt in SUITE]
     assert all(0 < result.tokens <= 5 and result.seconds > 0 for result in results)
     assert [result.passed is None for result in results] == [prompt.check is None for prompt in SUITE]
+    assert all(result.thought == bool(result.thinking.strip()) for result in results)
 
 
 def test_a_suite_of_ones_own_is_marked_by_its_own_checks():
