@@ -29,7 +29,7 @@ FLOORS = (
     "text models.*.config",
     "models.catalog",
     "run",
-    "planning monitoring",
+    "planning monitoring directml",
     "nn device heap",
     "models.contract",
     "models",

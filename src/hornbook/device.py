@@ -19,6 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hornbook.directml import KIND as DIRECTML
+from hornbook.directml import directml_name, find_directml, pick_directml
 from hornbook.errors import DeviceError
 from hornbook.machine import cache_folder
 
@@ -69,16 +71,18 @@ class Measurement:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" takes the accelerator where there is one, else the CPU.
+    """Return the device of that name; "auto" takes the first of cuda, xpu, mps, directml that is here, else the CPU.
 
     Raises:
         DeviceError: if it does not exist here, saying what does.
     """
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    accelerator = _accelerator()
     if name == "auto":
-        return accelerator or torch.device("cpu")
+        return accelerator or (pick_directml("directml") if find_directml() else torch.device("cpu"))
+    if name.partition(":")[0] == "directml":
+        return pick_directml(name)
     kinds = ["cpu"] + ([accelerator.type] if accelerator else [])
-    count = torch.accelerator.device_count() if accelerator else 0
+    count = torch.get_device_module(accelerator).device_count() if accelerator else 0
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -91,11 +95,20 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def _accelerator() -> torch.device | None:
+    """The one accelerator this build of torch is for, if it is here; torch before 2.6 is asked for CUDA alone."""
+    if hasattr(torch, "accelerator"):
+        return torch.accelerator.current_accelerator(check_available=True)
+    return torch.device("cuda") if torch.cuda.is_available() else None
+
+
 def describe_device(device: torch.device) -> DeviceInfo:
     """Describe a device without computing anything on it."""
     threads, capability = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
     if device.type == "cpu":
         return DeviceInfo(_cpu_name(), _cpu_memory_bytes(), ("fp32", "bf16"), threads, capability)
+    if device.type == DIRECTML:
+        return DeviceInfo(directml_name(device), 0, ("fp32",), threads, capability)
     module = torch.get_device_module(device)
     name = str(module.get_device_name(device)) if hasattr(module, "get_device_name") else device.type
     memory = (
@@ -224,7 +237,9 @@ def _one_thread() -> Iterator[None]:
 
 def wait_for(device: torch.device) -> None:
     """Wait until the device has done all it was told."""
-    if device.type != "cpu":
+    if device.type == DIRECTML:
+        torch.zeros(1, device=device).cpu()  # it has no call for waiting, but a copy waits for what was before it
+    elif device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 

@@ -1,12 +1,16 @@
 """`hornbook doctor`: what this machine is, how fast, and what would make it slow, with one command to mend each."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from hornbook.commands.display import AsJson, show, show_json, show_rows
 
 if TYPE_CHECKING:
     import torch
+
+    from hornbook.training.probe import Tried
 
 LITTLE_DISK = 2 * 2**30
 LITTLE_MEMORY = 2**30
@@ -39,6 +43,20 @@ class Examination:
     matmul_flops: dict[str, float]
     training_dtype: str
     troubles: tuple[Trouble, ...]
+
+
+@dataclass(frozen=True)
+class Operators:
+    """What came of the operators that training needs on a device, and of the optimizers that refuse it."""
+
+    device: str
+    name: str
+    tried: tuple["Tried", ...]
+    refused: tuple[str, ...]
+
+    def of(self, *verdicts: str) -> list["Tried"]:
+        """Return those of these verdicts."""
+        return [one for one in self.tried if one.verdict in verdicts]
 
 
 def doctor() -> Examination:
@@ -141,13 +159,65 @@ def free_memory() -> int:
     return 0
 
 
-def command(as_json: AsJson = False) -> None:
+def probe(device: str = "auto") -> "Operators":
+    """Try every operator that training needs on a device, and compare with the CPU.
+
+    Args:
+        device: as training.device.
+
+    Raises:
+        DeviceError: if there is no such device.
+    """
+    from hornbook.device import describe_device, pick_device
+    from hornbook.training.probe import probe_operators
+
+    picked = pick_device(device)
+    tried, refused = probe_operators(picked)
+    return Operators(device, describe_device(picked).name, tuple(tried), tuple(refused))
+
+
+def command(
+    ops: Annotated[bool, typer.Option("--ops", help="Try every operator that training needs, too.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Where to try them, as training.device.")] = "auto",
+    as_json: AsJson = False,
+) -> int:
     """Examine this machine: what it is, how fast, what would slow it."""
+    if ops:
+        operators = probe(device)
+        if as_json:
+            show_json(asdict(operators))
+        else:
+            show_operators(operators)
+        return 1 if operators.of("fails", "differs") else 0
     found = doctor()
     if as_json:
         show_json(asdict(found))
     else:
         show_examination(found)
+    return 0
+
+
+def show_operators(found: "Operators") -> None:
+    """Print for people what a device lacks."""
+    show(
+        f"{len(found.tried)} operators of every architecture and optimizer, forward and backward, on {found.name}\n"
+    )
+    for verdict in ("fails", "differs", "falls back", "unchecked"):
+        if some := found.of(verdict):
+            show(f"{verdict}:")
+            show_rows([one.name, f"for {one.where}", one.reason] for one in some)
+    for sentence in found.refused:
+        show(f"refused: {sentence}")
+    if found.of("fails"):
+        show(
+            "\nTraining stops at the first operator that fails: choose a model or an optimizer that needs none of them."
+        )
+    elif found.of("differs"):
+        show(
+            "\nWhat differs from the CPU may train to something else: report it with the output of hornbook doctor."
+        )
+    else:
+        show("\nEverything that training needs works here.")
 
 
 def show_examination(found: Examination) -> None:

@@ -143,7 +143,7 @@ class TrainingConfig(Section):
     """How much lower, in nats per token, a validation loss must be to count as better."""
 
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps or xpu."""
+    """auto, cpu, cuda, cuda:1, mps, xpu or directml; auto takes the first of cuda, xpu, mps, directml that is here."""
 
     threads: PositiveInt | None = None
     """CPU threads for tensor work; none uses every core."""

@@ -120,7 +120,7 @@ def _sdpa(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dr
         attn_mask=mask,
         dropout_p=dropout,
         is_causal=mask is None and T > 1,
-        enable_gqa=keys.shape[1] != queries.shape[1],
+        **({"enable_gqa": True} if keys.shape[1] != queries.shape[1] else {}),  # torch knows it from 2.5 on
     )
 
 

@@ -37,7 +37,6 @@ class Profiler:
             schedule=when,
             on_trace_ready=tensorboard_trace_handler(str(self.folder), worker_name="train"),
             profile_memory=self.config.memory,
-            acc_events=False,
         )
         self._steps.start()
 
@@ -48,7 +47,7 @@ class Profiler:
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
-        """Label a validation, and record the first that does not fall into recorded steps: torch records one at once."""
+        """Label a validation, and record the first that falls into no recorded steps: torch records one at once."""
         idle = self._steps is not None and self._steps.current_action == ProfilerAction.NONE
         if not idle or self._evaluated:
             with record_function("evaluation"):

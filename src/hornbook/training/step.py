@@ -93,12 +93,12 @@ class Stepper:
 
     def _clip(self) -> Tensor:
         """Undo the loss scale, clip in place, and return the norm before clipping."""
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.loss_scale.unscale(gradients)
-        norm = torch.nn.utils.get_total_norm(gradients)
+        # What torch.nn.utils does from 2.6 on, by operations that older ones have too.
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if self.clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+            torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
 
