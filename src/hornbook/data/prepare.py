@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.data.building import MANIFEST, TOKENIZER, build_set, sha256_of
+from hornbook.data.hub import fetch_missing
 from hornbook.data.hygiene import SPLITS, documents_text, packing_line
 from hornbook.data.job import Job, make_job
 from hornbook.data.shards import ShardSet, token_dtype
+from hornbook.data.sources import FOLDER_KINDS
 from hornbook.errors import DataError
 from hornbook.run import RunConfig
 from hornbook.storage.atomic import FolderLock
@@ -67,7 +69,7 @@ class PreparedData:
 
 
 def prepare(config: RunConfig, *, report: Callable[[str], None]) -> PreparedData:
-    """Return the prepared set of the settings, building it unless it is there.
+    """Return the prepared set of the settings, building it unless it is there; sets of the hub are fetched first.
 
     Args:
         report: told what is done, a line at a time.
@@ -77,6 +79,7 @@ def prepare(config: RunConfig, *, report: Callable[[str], None]) -> PreparedData
         ConfigError: if the settings name no data or an unknown source.
         CheckpointError: if another process builds the same set, or the folder cannot be written to.
     """
+    fetch_missing((*config.paths, config.data.validation_path), config.data, FOLDER_KINDS, report)
     job = make_job(config)
     prepared = _find(job) or _build(job, report)
     _require_enough(prepared, config.model.context)
