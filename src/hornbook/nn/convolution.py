@@ -35,38 +35,41 @@ class ShortConvolution(nn.Module):
         Returns:
             (B, T, D).
         """
-        weight = self.weight[:, 0].to(x.dtype)  # (D, W)
+        taps = self.weight[
+            :, 0
+        ].mT.contiguous()  # (W, D): a tap must lie together, or each pass takes six times longer
         if state is None:
-            return _ShiftedSum.apply(x, weight, reach)  # type: ignore[no-untyped-call, no-any-return]
-        before = weight.shape[1] - 1
+            return _ShiftedSum.apply(x, taps, reach)  # type: ignore[no-untyped-call, no-any-return]
+        before = taps.shape[0] - 1
         x = torch.cat([state.inputs.to(x.dtype), x], dim=1)  # (B, W - 1 + T, D)
         state.inputs = x[:, -before:].to(state.inputs.dtype, copy=True)
-        return _ShiftedSum.apply(x, weight, None)[:, before:]  # type: ignore[no-untyped-call, no-any-return]
+        return _ShiftedSum.apply(x, taps, None)[:, before:]  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _ShiftedSum(torch.autograd.Function):
-    """y_t = sum over j of w_j x_(t-j), where x before the sequence, or out of reach, is zero."""
+    """y_t = sum over j of w_j x_(t-j), where x before the sequence, or out of reach, is zero; summed in float32."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, reach: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight, reach)
-        T, W = x.shape[1], weight.shape[1]
-        y = x * weight[:, -1]
+    def forward(ctx: Any, x: Tensor, taps: Tensor, reach: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, taps, reach)
+        x, (T, W) = x.to(taps.dtype), (x.shape[1], len(taps))
+        y = x * taps[-1]
         for j in range(1, min(W, T)):
-            y[:, j:].addcmul_(_within(x[:, :-j], reach, j), weight[:, W - 1 - j])
+            y[:, j:].addcmul_(_within(x[:, :-j], reach, j), taps[W - 1 - j])
         return y
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight, reach = ctx.saved_tensors
-        gradient, (T, W) = upstream[0], (x.shape[1], weight.shape[1])
-        x_gradient, weight_gradient = gradient * weight[:, -1], torch.zeros_like(weight)
-        weight_gradient[:, -1] = (gradient * x).sum((0, 1))
+        x, taps, reach = ctx.saved_tensors
+        narrow, x = x.dtype, x.to(taps.dtype)
+        gradient, (T, W) = upstream[0], (x.shape[1], len(taps))
+        x_gradient, taps_gradient = gradient * taps[-1], torch.zeros_like(taps)
+        taps_gradient[-1] = (gradient * x).sum((0, 1))
         for j in range(1, min(W, T)):
             later = _within(gradient[:, j:], reach, j)
-            x_gradient[:, :-j].addcmul_(later, weight[:, W - 1 - j])
-            weight_gradient[:, W - 1 - j] = (later * x[:, :-j]).sum((0, 1))
-        return x_gradient, weight_gradient, None
+            x_gradient[:, :-j].addcmul_(later, taps[W - 1 - j])
+            taps_gradient[W - 1 - j] = (later * x[:, :-j]).sum((0, 1))
+        return x_gradient.to(narrow), taps_gradient, None
 
 
 def _within(values: Tensor, reach: Tensor | None, shift: int) -> Tensor:

@@ -54,6 +54,30 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, self.eps).to(dtype)
 
 
+def unit_length(x: Tensor, *, eps: float) -> Tensor:
+    """Divide by the length over the last axis, its square increased by `eps`: (..., K) -> (..., K), same dtype."""
+    unit: Tensor = _UnitLength.apply(x, eps)  # type: ignore[no-untyped-call]
+    return unit
+
+
+class _UnitLength(torch.autograd.Function):
+    """y = r x with r = (sum(x^2) + eps)^-1/2, by hand for the reason given above."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().add_(eps).rsqrt_()  # r, (..., 1)
+        unit: Tensor = x * scale
+        ctx.save_for_backward(unit, scale)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+        unit, scale = ctx.saved_tensors
+        gradient = upstream[0]
+        along = (gradient * unit).sum(-1, keepdim=True)
+        return torch.addcmul(gradient, unit, along, value=-1).mul_(scale), None
+
+
 class _RMSNorm(torch.autograd.Function):
     """y = r x w with r = (mean(x^2) + eps)^-1/2, in float32; `F.rms_norm` is its slow twin."""
 

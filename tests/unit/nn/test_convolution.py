@@ -65,8 +65,10 @@ def test_the_tail_shares_no_memory_with_what_was_read():
     assert tail.inputs.untyped_storage().nbytes() == tail.num_bytes()
 
 
-def test_products_in_bfloat16_stay_in_bfloat16():
-    module, x = convolution(dtype=torch.float32), torch.randn(B, T, D)
-    narrow = module(x.bfloat16())
-    assert narrow.dtype == torch.bfloat16
-    torch.testing.assert_close(narrow.float(), module(x), rtol=0, atol=0.1)  # sums of four numbers of 8 bits
+def test_sums_are_in_the_format_of_the_kernel_and_gradients_in_that_of_the_input():
+    module, x = convolution(dtype=torch.float32), torch.randn(B, T, D).bfloat16().requires_grad_()
+    y = module(x)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, by_torch(module, x.float()))
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert gradient.dtype == torch.bfloat16

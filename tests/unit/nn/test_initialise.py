@@ -27,3 +27,12 @@ def test_layers_are_made_without_drawing_from_torchs_generator():
     initialise.linear(4, 4, bias=True)
     initialise.embedding(4, 4)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_kernel_near_the_identity_passes_its_input_through():
+    kernel = torch.empty(300, 1, 4)
+    initialise.near_identity(kernel, std=0.1, generator=generator())
+    noise = kernel - torch.tensor([0.0, 0.0, 0.0, 1.0])
+    assert noise.std().item() == pytest.approx(0.1, rel=0.1)
+    initialise.near_identity(kernel, std=0.0, generator=generator())
+    assert kernel.unique().tolist() == [0.0, 1.0] and kernel[..., -1].eq(1).all()

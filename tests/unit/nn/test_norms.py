@@ -1,6 +1,6 @@
 import torch
 
-from hornbook.nn.norms import LayerNorm, RMSNorm
+from hornbook.nn.norms import LayerNorm, RMSNorm, unit_length
 
 
 def test_rms_norm_is_the_formula_of_the_paper():
@@ -43,3 +43,14 @@ def test_norms_answer_in_the_dtype_of_the_product_that_follows():
         assert RMSNorm(6, eps=1e-5)(x).dtype == torch.bfloat16
         assert LayerNorm(6, eps=1e-5, bias=True)(x).dtype == torch.bfloat16
     assert RMSNorm(6, eps=1e-5)(x).dtype == torch.float32
+
+
+def test_unit_length_is_the_formula_with_its_gradient():
+    x = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    expected = x / (x.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(unit_length(x, eps=1e-6), expected)
+    assert torch.autograd.gradcheck(lambda x: unit_length(x, eps=1e-6), (x,))
+
+
+def test_a_vector_of_zeros_stays_one():
+    assert not unit_length(torch.zeros(2, 4), eps=1e-6).any()

@@ -35,7 +35,7 @@ class BrahmaConfig(ModelConfig):
     conv_width: Annotated[int, Field(ge=2)] = 4
     """Tokens that the short convolution of queries, keys and values looks at, its own included."""
 
-    chunk_size: PositiveInt = 64
+    chunk_size: PositiveInt = 32
     """Most tokens the delta rule computes at once; changes the speed, not the result."""
 
     rope_base: PositiveFloat = 10_000.0

@@ -21,7 +21,7 @@ from hornbook.nn import initialise
 from hornbook.nn.attention import CausalAttention, check_length, document_mask, document_positions
 from hornbook.nn.convolution import ShortConvolution
 from hornbook.nn.feedforward import SwiGLU
-from hornbook.nn.norms import RMSNorm
+from hornbook.nn.norms import RMSNorm, unit_length
 from hornbook.nn.precision import compute_dtype
 from hornbook.nn.recurrence import Delta, delta_chunks, delta_steps
 from hornbook.nn.rope import Rotary, rotate
@@ -189,18 +189,14 @@ class DeltaMixer(Mixer):
         return self.output(seen.to(x.dtype))  # type: ignore[no-any-return]
 
     def _delta(self, mixed: Tensor, gates: Tensor) -> Delta:
-        """Cut what was projected into heads, (B, H, T, K), in float32."""
-        wide = torch.promote_types(mixed.dtype, torch.float32)
-        heads = (
-            mixed.view(*mixed.shape[:2], 3, -1, self.head_width).permute(2, 0, 3, 1, 4).to(wide)
-        )  # (3, B, H, T, K)
-        pair, value = heads[:2], heads[2]
-        query, key = pair * torch.rsqrt(pair.square().sum(-1, keepdim=True) + self.eps)
-        strength, decay = gates.to(wide).mT.chunk(2, dim=1)  # (B, H, T)
+        """Cut what was projected into heads, (B, H, T, K)."""
+        B, T, _ = mixed.shape
+        query, key, value = mixed.view(B, T, 3, -1, self.head_width).unbind(2)  # (B, T, H, K)
+        strength, decay = gates.to(mixed.dtype).mT.chunk(2, dim=1)  # (B, H, T)
         return Delta(
-            query,
-            key,
-            value,
+            unit_length(query, eps=self.eps).transpose(1, 2),
+            unit_length(key, eps=self.eps).transpose(1, 2),
+            value.transpose(1, 2),
             log_decay=-self.decay_rate.exp()[:, None] * F.softplus(decay + self.decay_bias[:, None]),
             strength=2 * torch.sigmoid(strength + self.strength_bias[:, None]),
         )
@@ -231,7 +227,7 @@ class AttentionMixer(Mixer):
     def forward(self, x: Tensor, places: Places, state: Joined | None) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         B, T, D = x.shape
-        mixed = self.project(x, places, state).view(B, T, 3, -1, self.head_width)  # (B, T, 3, H, K)
+        mixed = self.project(x, places, state).to(x.dtype).view(B, T, 3, -1, self.head_width)  # (B, T, 3, H, K)
         q, k, v = mixed.unbind(2)  # (B, T, H, K)
         assert places.rotation is not None, "attention needs the rotation of its positions"
         q = rotate(self.query_norm(q), places.rotation).transpose(1, 2)  # (B, H, T, K)
