@@ -12,7 +12,7 @@ LOSSES = Path(__file__).parent / "losses"
 
 TOLERANCE = 1e-5
 """Relative. Other processors add in other orders: between torch's kernels for SSE, AVX2 and AVX-512 on one machine
-the largest difference in these 20 steps is 2.3e-7. A learning rate one thousandth higher moves the last loss by 1e-4."""
+the largest difference in these 20 steps is 2.3e-7. A learning rate one thousandth higher moves the last by 1e-4."""
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,9 @@ class DataConfig(Section):
     """Layout of the records, by the name of a data set: see hornbook.text.records.FORMATS; forge1 is the train.jsonl
     of the first Forge-1; auto recognises the common ones, and knows those of hub sets."""
 
+    seed: NonNegativeInt = 0
+    """Which answer is taken where a record offers several, as qText with answers[]: another seed takes others."""
+
     template: Literal["auto", "text", "forge1", "plain"] = "auto"
     """How a conversation is written: forge1 (special tokens), plain (User:/Assistant:), text (documents as they
     are); auto takes forge1 for conversations and text for documents."""

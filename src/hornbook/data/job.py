@@ -27,6 +27,7 @@ TRAINED_KINDS = ("chars", "words", "bpe", "superbpe")
 CONTENT_SETTINGS = (
     "fields",
     "format",
+    "seed",
     "template",
     "learn",
     "system",

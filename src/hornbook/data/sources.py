@@ -196,7 +196,8 @@ class Source:
         try:
             content = raw
             if isinstance(raw, dict):
-                content = read_record(raw, where=where, fields=self._config.fields, format=self._format)
+                given = self._config
+                content = read_record(raw, where=where, fields=given.fields, format=self._format, seed=given.seed)
             return _finished(content, where, self._config)
         except DataError as error:
             tally.skip("unusable record", error)

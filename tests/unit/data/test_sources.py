@@ -246,3 +246,11 @@ def test_a_file_that_changes_or_vanishes_meanwhile_is_noticed(tmp_path):
 def test_the_kinds_are_those_the_settings_promise():
     for suffix in SOURCES:
         assert suffix in DataConfig.model_fields["path"].description
+
+
+def test_the_seed_says_which_of_several_answers_is_taken(tmp_path):
+    records = [{"qId": f"qs{n}", "qText": f"Who is {n}?", "answers": ["Ana", "Ben", "Cleo"]} for n in range(40)]
+    path = json_lines(tmp_path, *records)
+    taken = [[list(read)[-1].text for read in contents(path, seed=seed)[0]] for seed in (0, 0, 1)]
+    assert taken[0] == taken[1] != taken[2]
+    assert set(taken[0]) == {"Ana", "Ben", "Cleo"}
