@@ -133,6 +133,10 @@ class TrainingConfig(Section):
     """Gradient checkpointing: blocks keep only what they read and are computed again for the backward pass. Less
     memory, a third more time, the same numbers."""
 
+    compile: bool | Literal["auto"] = False
+    """Compile the step with torch.compile: faster after a minute of compiling, which needs a C++ compiler on the CPU;
+    auto does it where the run is long enough to earn that back. A failure is told, and the run goes on without."""
+
     clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 
@@ -160,6 +164,10 @@ class PrecisionConfig(Section):
 
     attention: Literal["auto", "sdpa", "matmul"] = "auto"
     """How attention is computed; both give the same result up to rounding."""
+
+    tf32: bool = False
+    """Let CUDA compute what stays in fp32 matrix products with 10 bits after the point (TF32): faster, and other
+    devices do not have it."""
 
 
 class CheckpointConfig(Section):

@@ -5,7 +5,7 @@ Call it with the run's folder locked. What comes back is a `Run`: values and par
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ from hornbook.run import RunConfig, load_run, save_run
 from hornbook.runlog.paths import RunFolder
 from hornbook.storage.receipt import compare_receipts, make_receipt, write_receipt
 from hornbook.training.checkpoint import Checkpoint, Saver, find_newest
-from hornbook.training.choices import Choices, choose
+from hornbook.training.choices import Choices, choose, keep
+from hornbook.training.compiling import compile_loss
 from hornbook.training.identity import check_same_run
 from hornbook.training.optimizers import build_optimizers
 from hornbook.training.plateau import Plateau
-from hornbook.training.precision import DTYPES, LossScale, Precision
+from hornbook.training.precision import DTYPES, LossScale, Precision, allow_tf32
 from hornbook.training.profiling import Profiler
 from hornbook.training.randomness import derive
 from hornbook.training.step import Stepper
@@ -114,9 +115,7 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     model_config = config.model.with_vocabulary(prepared.tokenizer.vocab_size)
 
     # 4. The machine, and what is fast on it: measured once, and kept with the run.
-    device = pick_device(config.training.device)
-    torch.set_num_threads(config.training.threads or torch.get_num_threads())
-    (return_freed_memory if config.training.recompute_activations else keep_freed_memory)()
+    device = _set_up_machine(config)
     choices = choose(config, model_config, device, recorded=folder.choices)
     precision = Precision(device, DTYPES[choices.dtype])
 
@@ -137,23 +136,31 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     run = Run(config, folder, prepared, loader, model, stepper, precision, choices, saver, profiler)
     _check_receipt(run, tell)
 
-    # 9. The start: where the checkpoint left off, or proved to be a healthy one.
+    # 9. The start: where the checkpoint left off, or proved to be a healthy one; then how a step is taken.
     if checkpoint is None:
         require(prove_start(model, loader.batch(0).to(device), precision.autocast), subject=subject)
     else:
         _continue_from(checkpoint, run)
+    _set_up_step(run, tell)
 
     # 10. The settings, kept beside the run for whoever continues it.
     save_run(config, folder.config)
     return run
 
 
+def _set_up_machine(config: RunConfig) -> torch.device:
+    """Pick the device, and set how this process uses it."""
+    device = pick_device(config.training.device)
+    torch.set_num_threads(config.training.threads or torch.get_num_threads())
+    (return_freed_memory if config.training.recompute_activations else keep_freed_memory)()
+    allow_tf32(device, config.precision.tf32)
+    return device
+
+
 def _build_model(config: RunConfig, model_config: ModelConfig, attention: str) -> LanguageModel:
-    """Build the model with its first weights, attending and remembering as the settings say."""
+    """Build the model with its first weights, attending as the settings say."""
     model = build_model(model_config, seed=derive(config.training.seed, "weights"))
     use_attention(model, attention)
-    if config.training.recompute_activations:
-        recompute_blocks(model)
     return model
 
 
@@ -168,6 +175,23 @@ def _build_stepper(config: RunConfig, model: LanguageModel, precision: Precision
         clip_norm=config.training.clip_norm,
         micro_batch_rows=config.micro_batch_rows,
     )
+
+
+def _set_up_step(run: Run, tell: Callable[[str], None]) -> None:
+    """Recompute activations and compile, where that is chosen; where compiling fails, note it for later sessions."""
+    if run.config.training.recompute_activations:
+        recompute_blocks(
+            run.model
+        )  # after the proofs, which lend the model other weights while they differentiate it
+    if not run.choices.compiled:
+        return
+    tell("compiling the step, which takes a minute")
+    batch = run.loader.batch(run.step).micro_batches(run.config.micro_batch_rows)[0]
+    loss = compile_loss(run.model, batch.to(run.precision.device), run.precision, tell=tell)
+    run.stepper = replace(run.stepper, loss=loss)
+    if loss.failed:
+        run.choices = replace(run.choices, compiled=False)
+        keep(run.choices, run.folder.choices)
 
 
 def _check_receipt(run: Run, tell: Callable[[str], None]) -> None:

@@ -34,6 +34,14 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
+def allow_tf32(device: torch.device, allowed: bool) -> bool:
+    """Let CUDA's float32 matrix products round their inputs to TF32, or forbid it; say whether they now do."""
+    if device.type != "cuda":
+        return False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    return allowed
+
+
 class LossScale:
     """Keeps fp16 gradients from vanishing: the loss is multiplied, the gradients divided again.
 

@@ -26,6 +26,14 @@ CHUNKED_LOSS_FROM = 16_384
 """Vocabulary from which the logits of a micro-batch are never whole in memory."""
 
 
+def total_loss(model: LanguageModel, batch: Batch) -> Tensor:
+    """Sum the loss over the targets of `batch`: () float32, in nats."""
+    if model.config.vocab_size >= CHUNKED_LOSS_FROM:
+        hidden = model.hidden(batch.tokens, documents=batch.documents)
+        return chunked_next_token_loss(hidden, model.head_weight(), batch.targets)[0]
+    return next_token_loss(model(batch.tokens, documents=batch.documents), batch.targets)[0]
+
+
 @dataclass(frozen=True)
 class StepReport:
     """What one step was. `loss`, `grad_norm` and `skipped` are () tensors on the device."""
@@ -48,6 +56,8 @@ class Stepper:
     seed: int
     clip_norm: float
     micro_batch_rows: int
+    loss: Callable[[LanguageModel, Batch], Tensor] = total_loss
+    """Sums the loss over the targets of a micro-batch; compiled, it is `hornbook.training.compiling.CompiledLoss`."""
     part: Callable[[str], AbstractContextManager[object]] = named_part
     """Entered around each part of a step: "forward" and "backward" of each micro-batch, "optimizer"."""
 
@@ -84,7 +94,7 @@ class Stepper:
         for index, micro_batch in enumerate(batch.micro_batches(self.micro_batch_rows)):
             seed_dropout(self.seed, step=number, micro_batch=index, rank=0)
             with self.part("forward"), self.precision.autocast():
-                total = total_loss(self.model, micro_batch.to(self.precision.device))
+                total = self.loss(self.model, micro_batch.to(self.precision.device))
             loss = total / max(1, targets)
             with self.part("backward"):
                 self.loss_scale.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -100,11 +110,3 @@ class Stepper:
         if self.clip_norm:
             torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
         return norm
-
-
-def total_loss(model: LanguageModel, batch: Batch) -> Tensor:
-    """Sum the loss over the targets of `batch`: () float32, in nats."""
-    if model.config.vocab_size >= CHUNKED_LOSS_FROM:
-        hidden = model.hidden(batch.tokens, documents=batch.documents)
-        return chunked_next_token_loss(hidden, model.head_weight(), batch.targets)[0]
-    return next_token_loss(model(batch.tokens, documents=batch.documents), batch.targets)[0]

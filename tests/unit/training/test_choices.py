@@ -1,6 +1,7 @@
 """What was chosen by measuring is kept with the run and read back, unless the settings name something else."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from hornbook.errors import CheckpointError, DeviceError
 from hornbook.models.llama.config import LlamaConfig
 from hornbook.run import RunConfig
-from hornbook.training.choices import choose
+from hornbook.training.choices import choose, keep
 
 CPU = torch.device("cpu")
 MODEL = LlamaConfig(vocab_size=16, context=8, width=16, num_layers=1, num_heads=2)
@@ -53,6 +54,44 @@ def test_what_the_settings_name_wins_over_what_was_kept(tmp_path):
 def test_a_format_the_device_lacks_is_refused(tmp_path):
     with pytest.raises(DeviceError, match="cpu cannot train in fp16; it can in fp32, bf16"):
         choose(config(dtype="fp16"), MODEL, CPU, recorded=tmp_path / "choices.json")
+
+
+def compiling(compile, steps=10) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": MODEL.model_dump(),
+            "training": {"batch_tokens": 16, "steps": steps, "compile": compile},
+            "precision": {"dtype": "fp32", "attention": "sdpa"},
+        }
+    )
+
+
+def test_nothing_is_compiled_unless_asked_for(tmp_path):
+    chosen = choose(compiling(False), MODEL, CPU, recorded=tmp_path / "choices.json")
+    assert not chosen.compiled and "compiled" not in chosen.describe()
+
+
+def test_auto_compiles_long_runs_only_and_says_why(tmp_path):
+    short = choose(compiling("auto"), MODEL, CPU, recorded=tmp_path / "short.json")
+    long = choose(compiling("auto", steps=10**12), MODEL, CPU, recorded=tmp_path / "long.json")
+    assert not short.compiled and "not compiled, since the run takes about" in short.describe()
+    assert long.compiled and "compiled, since the run takes about" in long.describe()
+
+
+def test_a_run_whose_compiling_failed_stays_as_it_is(tmp_path):
+    path = tmp_path / "choices.json"
+    keep(replace(choose(compiling("auto", steps=10**12), MODEL, CPU, recorded=path), compiled=False), path)
+    assert not choose(compiling("auto", steps=10**12), MODEL, CPU, recorded=path).compiled
+    assert choose(compiling(True), MODEL, CPU, recorded=path).compiled  # asked for by name: tried again
+
+
+def test_choices_kept_before_there_was_compiling_are_read(tmp_path):
+    path = tmp_path / "choices.json"
+    choose(compiling(False), MODEL, CPU, recorded=path)
+    kept = json.loads(path.read_text())
+    del kept["compiled"]
+    path.write_text(json.dumps(kept))
+    assert not choose(compiling("auto"), MODEL, CPU, recorded=path).compiled
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"dtype": "fp32"}'])
