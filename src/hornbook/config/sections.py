@@ -36,7 +36,7 @@ class DataConfig(Section):
     path: str | tuple[str, ...] = ""
     """File or folder (.txt, .jsonl, .json, .csv, .parquet, text also as .gz), builtin:NAME, a nanoGPT .bin
     file, or a list of these read one after the other. NAME is reasoning, one of its skills (maths, logic,
-    instructions, dialogue, code), sixteen, or python."""
+    instructions, dialogue, code), sixteen, python or dummy."""
 
     sources: tuple[SourceConfig, ...] = ()
     """Several sources with weights, instead of data.path: [{path = "a.txt", weight = 2}, {path = "b.jsonl"}]."""
