@@ -52,6 +52,8 @@ class Known:
     Args:
         vocab_size: of the prepared data's tokenizer.
         train_tokens: tokens of the prepared training data.
+        set_tokens: tokens of each set of a curriculum.
+        sets_note: what these rest on, if nothing is prepared yet.
         tokens_per_second: as this very run measured it.
         matmul_flops: matrix products a second this machine was measured to do, in the run's number format.
         bandwidth: bytes a second memory moves; none where it does not limit, as on accelerators.
@@ -62,12 +64,31 @@ class Known:
 
     vocab_size: int | None = None
     train_tokens: int | None = None
+    set_tokens: tuple[int, ...] | None = None
+    sets_note: str = ""
     tokens_per_second: float | None = None
     matmul_flops: float | None = None
     bandwidth: float | None = None
     dtype: str | None = None
     attention: str | None = None
     cores: int = 1
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """A phase of a curriculum; rows and steps are about what packing makes of the tokens, None if these are unknown."""
+
+    name: str
+    reads: tuple[str, ...]
+    epochs: float
+    rows: int | None
+    batch_rows: int
+    steps: int | None
+    lr: float
+
+
+CARDS_GB = (4, 6, 8, 12, 16, 24, 32, 48, 80, 141)
+"""Sizes that graphics cards come in, from the smallest a run of Hornbook is planned for."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +110,14 @@ class Plan:
     train_tokens: int | None
     tokens_per_second: float
     rate_note: str
+    phases: tuple[PlannedPhase, ...] = ()
+    phases_note: str = ""
+
+    @property
+    def card_gb(self) -> int | None:
+        """The smallest card that holds training, with everything counted that the process holds; None if none does."""
+        needed = sum(self.training_memory.values())
+        return next((size for size in CARDS_GB if needed < size * 10**9), None)
 
     @property
     def num_parameters(self) -> int:
@@ -110,6 +139,7 @@ class Plan:
         totals = {
             "num_parameters": self.num_parameters,
             "training_memory_bytes": sum(self.training_memory.values()),
+            "card_gb": self.card_gb,
             "decoding_memory_bytes": sum(self.decoding_memory.values()),
             "disk_bytes": sum(self.disk.values()),
             "epochs": self.epochs,
@@ -145,6 +175,7 @@ def make_plan(config: RunConfig, known: Known) -> Plan:
     attention = config.precision.attention if config.precision.attention != "auto" else known.attention or "sdpa"
     planned = config.model_copy(update={"model": model})
     rate, rate_note = training_rate(planned, known)
+    phases = plan_phases(config, known.set_tokens)
     return Plan(
         recipe=config.recipe,
         arch=model.arch,
@@ -157,11 +188,36 @@ def make_plan(config: RunConfig, known: Known) -> Plan:
         training_memory=training_memory(planned, dtype, attention),
         decoding_memory=decoding_memory(planned),
         disk=disk(planned),
-        tokens=config.training.steps * config.training.batch_tokens,
+        tokens=planned_tokens(config, phases) if phases else config.training.steps * config.training.batch_tokens,
         train_tokens=known.train_tokens,
         tokens_per_second=rate,
         rate_note=rate_note,
+        phases=phases,
+        phases_note=known.sets_note,
     )
+
+
+def plan_phases(config: RunConfig, set_tokens: tuple[int, ...] | None) -> tuple[PlannedPhase, ...]:
+    """Lay out the phases of a curriculum, of whose sets `set_tokens` may be known."""
+    settings, phases = config.curriculum, []
+    for phase, name, members in zip(settings.phases, settings.names, settings.members, strict=True):
+        rows = sum(-(-set_tokens[part] // config.model.context) for part in members) if set_tokens else None
+        batch_rows = phase.batch_rows or config.batch_rows
+        steps = None if rows is None else phase.steps(rows, batch_rows)
+        lr = phase.lr or config.optimizer.lr
+        phases.append(PlannedPhase(name, phase.paths, phase.epochs, rows, batch_rows, steps, lr))
+    return tuple(phases)
+
+
+def planned_tokens(config: RunConfig, phases: tuple[PlannedPhase, ...]) -> int:
+    """Count the tokens of all phases, up to curriculum.max_steps; none where their steps are unknown."""
+    left, rows = config.curriculum.max_steps, 0
+    for phase in phases:
+        steps = phase.steps or 0
+        taken = steps if left is None else min(left, steps)
+        left = None if left is None else left - taken
+        rows += taken * phase.batch_rows
+    return rows * config.model.context
 
 
 def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, int]:
@@ -189,7 +245,7 @@ def training_memory(config: RunConfig, dtype: str, attention: str) -> dict[str, 
         "activations": kept,
         "backward pass": WORKING_LAYERS * block,
         "logits": logits_bytes(model.vocab_size, micro_tokens, compute_bytes),
-        "batches": (1 + PREFETCHED_BATCHES) * config.training.batch_tokens * 2 * TOKEN_BYTES,
+        "batches": (1 + PREFETCHED_BATCHES) * config.largest_batch_rows * model.context * 2 * TOKEN_BYTES,
     }
 
 
@@ -224,7 +280,7 @@ def decoding_memory(config: RunConfig) -> dict[str, int]:
     return {
         "process": DECODING_PROCESS_BYTES,
         "weights": FLOAT_BYTES * model.num_parameters(),
-        "state": model.state_bytes_per_token(FLOAT_BYTES) * model.context,
+        "state": model.state_bytes_per_token(FLOAT_BYTES) * model.context + model.state_bytes_per_row(FLOAT_BYTES),
     }
 
 

@@ -134,3 +134,47 @@ def test_json_has_the_totals():
     content = make_plan(config(), Known()).as_dict()
     assert content["num_parameters"] == sum(content["parameters"].values())
     assert content["hours"] == pytest.approx(content["seconds"] / 3600)
+
+
+PHASES = (
+    "curriculum.phases=[{path='a', epochs=2, lr=1e-2}, {path='b', batch_rows=64}, {path='combined', batch_rows=8}]"
+)
+
+
+def test_phases_are_planned_from_the_tokens_of_their_sets():
+    run = config("text", PHASES, "model.context=128", "training.batch_tokens=4096")
+    plan = make_plan(run, Known(set_tokens=(128 * 100, 128 * 65 + 1)))
+    assert [(one.name, one.rows, one.batch_rows, one.steps, one.lr) for one in plan.phases] == [
+        ("a", 100, 32, 7, 1e-2),
+        ("b", 66, 64, 2, run.optimizer.lr),
+        ("combined", 166, 8, 21, run.optimizer.lr),
+    ]
+    assert plan.tokens == 128 * (7 * 32 + 2 * 64 + 21 * 8)
+
+
+def test_a_limit_of_the_steps_cuts_the_phases_planned_last():
+    run = config("text", PHASES, "model.context=128", "training.batch_tokens=4096", "training.steps=8")
+    plan = make_plan(run, Known(set_tokens=(128 * 100, 128 * 65 + 1)))
+    assert plan.tokens == 128 * (7 * 32 + 1 * 64)
+
+
+def test_phases_of_unknown_data_have_no_steps():
+    plan = make_plan(config("text", PHASES), Known())
+    assert [(one.rows, one.steps) for one in plan.phases] == [(None, None)] * 3
+    assert plan.tokens == 0
+
+
+def test_the_largest_batch_of_all_phases_needs_the_memory():
+    small, large = (
+        training_memory(config("text", PHASES.replace("64", rows), "model.context=128"), "fp32", "sdpa")
+        for rows in ("64", "128")
+    )
+    assert large["activations"] == 2 * small["activations"]
+
+
+def test_the_smallest_card_that_holds_training_is_named():
+    plan = make_plan(config("water"), Known(dtype="fp16"))
+    assert plan.card_gb == 4
+    assert plan.as_dict()["card_gb"] == 4
+    huge = make_plan(config("text", "model.width=8192", "model.num_layers=64", "model.num_heads=64"), Known())
+    assert huge.card_gb is None

@@ -30,10 +30,13 @@ def plan(recipe: str, settings: Sequence[str] = ()) -> "Plan":
     config = make_run(recipe, settings)
     machine, cores = read_machine(config.training.device), os.cpu_count() or 1
     dtype = expected_dtype(config, machine)
-    vocab_size, train_tokens = prepared_counts(config)
+    vocab_size, set_tokens = prepared_counts(config)
+    guessed, note = (None, "") if set_tokens else guessed_tokens(config)
     known = Known(
         vocab_size=vocab_size,
-        train_tokens=train_tokens,
+        train_tokens=sum(set_tokens) if set_tokens else None,
+        set_tokens=set_tokens or guessed,
+        sets_note=note,
         tokens_per_second=measured_rate(config),
         matmul_flops=machine.matmul_flops(dtype),
         bandwidth=STATED_BANDWIDTH_PER_CORE * cores if machine.device == "cpu" else None,
@@ -67,8 +70,8 @@ def expected_attention(config: "RunConfig", machine: "Machine", dtype: str) -> s
     return measured or ("matmul" if short_and_narrow else "sdpa")
 
 
-def prepared_counts(config: "RunConfig") -> tuple[int | None, int | None]:
-    """Return vocabulary size and training tokens of the newest prepared set of these settings; none if there is none.
+def prepared_counts(config: "RunConfig") -> tuple[int | None, tuple[int, ...] | None]:
+    """Return vocabulary size and training tokens by source of the newest prepared set of these settings, if any.
 
     The set's description is believed: whether the files it was made of are still the same, `prepare` checks.
     """
@@ -85,7 +88,57 @@ def prepared_counts(config: "RunConfig") -> tuple[int | None, int | None]:
     if newest is None:
         return None, None
     train = newest[1]["splits"]["train"]
-    return int(newest[1]["tokenizer"]["vocab_size"]), sum(part["tokens"] for part in train)
+    return int(newest[1]["tokenizer"]["vocab_size"]), tuple(int(part["tokens"]) for part in train)
+
+
+BYTES_PER_TOKEN = {"bytes": 1.0, "chars": 1.0, "words": 2.0, "bpe": 3.0, "superbpe": 4.0, "external": 3.5}
+"""What a token holds of text nobody has tokenized yet, roughly."""
+
+TOKENS_AROUND_A_TURN = 4
+"""What a template writes besides the text of a turn."""
+
+SAMPLED_PROBLEMS = 200
+"""Problems of a built-in source that stand for all of them."""
+
+
+def guessed_tokens(config: "RunConfig") -> tuple[tuple[int, ...] | None, str]:
+    """Guess the training tokens of each set of a curriculum from the size of its text, and say so; or None."""
+    a_token, share = BYTES_PER_TOKEN[config.tokenizer.kind], 1 - config.data.validation_fraction
+    guesses = [_guess(path, config, a_token) for path in config.curriculum.paths]
+    known = [guess for guess in guesses if guess is not None]
+    if len(known) < len(guesses):
+        return None, "the steps follow from the data: hornbook prepare"
+    note = f"estimated at {a_token:g} bytes of text a token; hornbook prepare counts"
+    return tuple(int(guess * share) for guess in known), note
+
+
+def _guess(path: str, config: "RunConfig", bytes_per_token: float) -> float | None:
+    """Guess the tokens of a source, None if that takes reading it."""
+    from pathlib import Path
+
+    from hornbook.config.curriculum import BUILTIN
+    from hornbook.data.builtin import COURSES
+    from hornbook.data.files import find_files, kind_of
+    from hornbook.errors import DataError
+
+    if path.startswith(BUILTIN):
+        course = COURSES.get(path.removeprefix(BUILTIN))
+        if course is None:
+            return None
+        few = config.data.model_copy(update={"problems": min(SAMPLED_PROBLEMS, config.data.problems)})
+        turns = [turn.text.encode() for conversation in course.conversations(few) for turn in conversation]
+        tokens = sum(map(len, turns)) / bytes_per_token + TOKENS_AROUND_A_TURN * len(turns)
+        return tokens * config.data.problems / few.problems
+    try:
+        files, _ = find_files(Path(path).expanduser(), PLAIN)
+        plain = all(kind_of(file) in PLAIN and file.suffix != ".gz" for file in files)
+        return sum(file.stat().st_size for file in files) / bytes_per_token if plain else None
+    except (DataError, OSError):
+        return None
+
+
+PLAIN = frozenset({".txt", ".jsonl", ".json", ".csv"})
+"""Files whose size is about that of their text."""
 
 
 def _is_of(manifest: dict[str, Any], config: "RunConfig") -> bool:
@@ -165,6 +218,29 @@ def show_claims(claims: "Sequence[Claim]") -> None:
     show_table(("said", "where", "true"), ([one.claim, one.original, one.truth] for one in claims))
 
 
+def show_phases(plan: "Plan") -> None:
+    """Print the phases of a curriculum."""
+    from hornbook.config.curriculum import COMBINED
+
+    note = f" ({plan.phases_note})" if plan.phases_note else ""
+    show(f"\nphases{note}")
+    show_table(
+        ("phase", "reads", "epochs", "rows", "a step", "steps", "rate"),
+        (
+            (
+                phase.name,
+                "all before" if phase.reads == (COMBINED,) else ", ".join(phase.reads),
+                f"{phase.epochs:g}",
+                "?" if phase.rows is None else f"{phase.rows:,}",
+                f"{phase.batch_rows:,}",
+                "?" if phase.steps is None else f"{phase.steps:,}",
+                f"{phase.lr:g}",
+            )
+            for phase in plan.phases
+        ),
+    )
+
+
 def show_plan(plan: "Plan") -> None:
     """Print a plan for people."""
     from hornbook.units import bytes_text, count_text, duration_text
@@ -182,6 +258,10 @@ def show_plan(plan: "Plan") -> None:
         show(f"\n{title}")
         rows = [[part, bytes_text(size)] for part, size in parts.items() if size]
         show_rows([*rows, ["together", bytes_text(sum(parts.values()))]])
+    if plan.card_gb:
+        show(f"\ntraining fits in {plan.card_gb} GB, with the process itself counted")
+    if plan.phases:
+        show_phases(plan)
     epochs = f", {plan.epochs:.1f} times the {count_text(plan.train_tokens or 0)} prepared" if plan.epochs else ""
     show(f"\n{count_text(plan.tokens)} tokens{epochs}")
     show(

@@ -128,3 +128,42 @@ def test_what_was_claimed_of_a_recipe_is_printed_beside_the_truth(nowhere, capsy
     assert json.loads(capsys.readouterr().out)["claims"] == [
         {"claim": "~1M parameters", "original": "README", "truth": "2,345,678"}
     ]
+
+
+def test_a_curriculum_is_planned_before_its_data_is_prepared(nowhere, capsys):
+    assert run_command(["plan", "water"]) == 0
+    text = capsys.readouterr().out
+    assert "training fits in 4 GB" in text
+    assert "phases (estimated at 2 bytes of text a token; hornbook prepare counts)" in text
+    for name in ("maths", "logic", "instructions", "dialogue", "code", "combined"):
+        assert f" {name} " in text
+
+
+def test_files_are_weighed_and_packed_ones_are_not_guessed_at(nowhere, capsys):
+    (nowhere / "a.txt").write_text("x" * 400_000)
+    (nowhere / "plan.txt").write_text("a.txt | 2 | 1e-3 | 8\n")
+    settings = [
+        "tokenizer.kind=bytes",
+        "model.context=100",
+        "training.batch_tokens=100",
+        "data.validation_fraction=0",
+    ]
+    (phase,) = hornbook.plan("text", ["curriculum.plan=plan.txt", *settings]).phases
+    assert (phase.rows, phase.steps, phase.lr) == (4_000, 1_000, 1e-3)
+    (nowhere / "a.txt").rename(nowhere / "a.txt.gz")
+    (nowhere / "plan.txt").write_text("a.txt.gz | 2\n")
+    assert run_command(["plan", "text", "curriculum.plan=plan.txt"]) == 0
+    assert "phases (the steps follow from the data: hornbook prepare)" in capsys.readouterr().out
+
+
+def test_prepared_sets_of_a_curriculum_are_counted(nowhere):
+    settings = [
+        "curriculum.phases=[{path='builtin:maths'}, {path='combined'}]",
+        "data.problems=300",
+        "data.workers=1",
+    ]
+    estimated = hornbook.plan("text", settings)
+    hornbook.prepare("text", settings)
+    counted = hornbook.plan("text", settings)
+    assert estimated.phases_note and not counted.phases_note
+    assert counted.train_tokens and counted.phases[0].rows == counted.phases[1].rows > 0
