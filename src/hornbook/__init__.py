@@ -22,6 +22,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 __version__ = "0.1.0"
 
 FUNCTIONS = {
+    "compare": "hornbook.commands.compare",
     "bench_step": "hornbook.commands.bench_step",
     "demo": "hornbook.commands.demo",
     "doctor": "hornbook.commands.doctor",

@@ -15,6 +15,7 @@ import typer
 
 from hornbook.commands import (
     bench_step,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train.command,
     "generate": generate.command,
     "evaluate": evaluate.command,
+    "compare": compare.command,
     "inspect": inspect.command,
     "lens": lens.command,
     "bench-step": bench_step.command,

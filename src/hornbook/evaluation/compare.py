@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from hornbook.errors import CheckpointError, ConfigError
 from hornbook.evaluation.report import Unit
 from hornbook.evaluation.welch import Difference, difference
-from hornbook.run import load_run
-from hornbook.runlog.events import Finished, Progress
+from hornbook.run import RunConfig, load_run
+from hornbook.runlog.events import Event, Finished, Progress
 from hornbook.runlog.paths import RunFolder
 from hornbook.runlog.reader import read_events
 from hornbook.storage.artifact import model_config, read_record
@@ -103,6 +102,21 @@ class Comparison:
     notes: tuple[str, ...]
 
 
+def require_finished(folder: Path) -> tuple[RunConfig, list[Event]]:
+    """Return the settings and the events of a finished run.
+
+    Raises:
+        CheckpointError: if it is no run, or is not finished.
+    """
+    run = RunFolder(folder)
+    config, events = load_run(run.config), read_events(run.events)
+    if not any(isinstance(event, Finished) for event in events):
+        raise CheckpointError(
+            f"{folder} is not finished.", fix="train it to its end: the command that began it continues it."
+        )
+    return config, events
+
+
 def read_examined(folder: Path) -> Examined:
     """Read a finished run that was evaluated.
 
@@ -110,12 +124,7 @@ def read_examined(folder: Path) -> Examined:
         CheckpointError: if it is no run, is not finished, was not evaluated since, or a file is damaged.
     """
     run = RunFolder(folder)
-    config = load_run(run.config)
-    events = read_events(run.events)
-    if not any(isinstance(event, Finished) for event in events):
-        raise CheckpointError(
-            f"{folder} is not finished.", fix="train it to its end: the command that began it continues it."
-        )
+    config, events = require_finished(folder)
     record = read_record(run.model)
     try:
         found = json.loads(run.evaluation.read_text(encoding="utf-8"))
@@ -185,7 +194,7 @@ def compare(first: Sequence[Examined], second: Sequence[Examined], *, allow: Col
         ConfigError: if the sides differ in what makes a comparison fair, naming both values.
     """
     names = _names(first[0], second[0])
-    notes = [] if first[0].exam else ["No exam: the runs were not trained on a built-in course."]
+    notes: list[str] = [] if first[0].exam else ["No exam: the runs were not trained on a built-in course."]
     for what, unequal in UNFAIR.items():
         sentence = unequal(names, first, second)
         if sentence and what not in allow:
@@ -196,9 +205,7 @@ def compare(first: Sequence[Examined], second: Sequence[Examined], *, allow: Col
             "Not comparable: the runs were not asked the same problems.",
             fix="evaluate all of them with this Hornbook and one value of evaluation.problems.",
         )
-    for name in _names_apart([first[0].settings, second[0].settings]):
-        one, other = (side[0].settings.get(name, "not there") for side in (first, second))
-        notes.append(f"{name}: {one} for {names[0]}, {other} for {names[1]}.")
+    notes += _settings_apart(names, first[0].settings, second[0].settings)
     rows = [
         _row(name, "exact match", [run.marks[name] for run in first], [run.marks[name] for run in second])
         for name in first[0].marks
@@ -253,61 +260,6 @@ _HOW_TO = {
 }
 
 
-def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as JSON values."""
-    sides = (comparison.first, comparison.second)
-    return {
-        "models": [
-            {
-                "name": name,
-                "runs": [str(run.folder) for run in side],
-                "seeds": [run.seed for run in side],
-                "parameters": side[0].parameters,
-                "tokens": side[0].tokens,
-            }
-            for name, side in zip(comparison.names, sides, strict=True)
-        ],
-        "rows": [
-            {
-                "name": row.name,
-                "unit": row.unit,
-                "values": [list(row.first), list(row.second)],
-                "means": [fmean(row.first), fmean(row.second)],
-                "difference": row.apart.value,
-                "low": row.apart.low,
-                "high": row.apart.high,
-                "verdict": row.verdict,
-            }
-            for row in comparison.rows
-        ],
-        "notes": list(comparison.notes),
-    }
-
-
-def comparison_table(comparison: Comparison) -> list[list[str]]:
-    """Return a comparison as rows of text, the titles first; shares are in percent, losses in nats per token."""
-    one, other = comparison.names
-    table = [["", one, other, "difference", "95 % interval", f"{other} is"]]
-    for row in comparison.rows:
-        scale, digits = (100, 1) if row.unit == "exact match" else (1, 4)
-        apart = row.apart
-        interval = ""
-        if apart.low is not None and apart.high is not None:
-            interval = f"{scale * apart.low:+.{digits}f} to {scale * apart.high:+.{digits}f}"
-        means = [f"{scale * fmean(values):.{digits}f}" for values in (row.first, row.second)]
-        table.append([row.name, *means, f"{scale * apart.value:+.{digits}f}", interval, row.verdict])
-    return table
-
-
-def describe_sides(comparison: Comparison) -> list[str]:
-    """Say in one line a side what was compared."""
-    return [
-        f"{name}: {len(side)} run{'s' * (len(side) != 1)} (seed {', '.join(str(run.seed) for run in side)}), "
-        f"{side[0].parameters:,} parameters, {side[0].tokens:,} tokens each"
-        for name, side in zip(comparison.names, (comparison.first, comparison.second), strict=True)
-    ]
-
-
 def _row(name: str, unit: Unit, first: Sequence[float], second: Sequence[float]) -> Row:
     return Row(name, unit, tuple(first), tuple(second), difference(first, second))
 
@@ -337,6 +289,17 @@ def _names_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of settings that not all have alike."""
     every = sorted({name for one in settings for name in one})
     return [name for name in every if any(one.get(name) != settings[0].get(name) for one in settings)]
+
+
+def _settings_apart(names: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Say which settings differ; a number that only one of two architectures knows is no news."""
+    apart = []
+    for name in _names_apart([first, second]):
+        both = name in first and name in second
+        if name != "model.arch" and (both or not name.startswith("model.")):
+            one, other = (side.get(name, "absent") for side in (first, second))
+            apart.append(f"{name} is {one} for {names[0]} and {other} for {names[1]}.")
+    return apart
 
 
 def _names(first: Examined, second: Examined) -> tuple[str, str]:
