@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from html.parser import HTMLParser
 
 from hornbook.lookup import lookup
 
@@ -45,6 +46,55 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def nfd(text: str) -> str:
+    """Write letters and their accents apart (Unicode NFD)."""
+    return unicodedata.normalize("NFD", text)
+
+
+def nfkc(text: str) -> str:
+    """As nfc, and write compatible characters alike: ligatures as letters, full width as half (Unicode NFKC)."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def nfkd(text: str) -> str:
+    """As nfd, and write compatible characters alike (Unicode NFKD)."""
+    return unicodedata.normalize("NFKD", text)
+
+
+def no_html(text: str) -> str:
+    """Take out HTML tags, comments, scripts and styles, and write `&amp;` and its like as what they stand for."""
+    reader = _HTMLText()
+    reader.feed(text)
+    reader.close()
+    return "".join(reader.pieces)
+
+
+class _HTMLText(HTMLParser):
+    """Collects the text between tags; a paragraph, a heading, a row or a break ends a line."""
+
+    HIDDEN = frozenset({"script", "style"})
+    LINES = frozenset({"p", "br", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.pieces: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._hidden += tag in self.HIDDEN
+        if tag == "br":
+            self.pieces.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = max(0, self._hidden - (tag in self.HIDDEN))
+        if tag in self.LINES and tag != "br":
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.pieces.append(data)
+
+
 def plain_quotes(text: str) -> str:
     """Write straight quotation marks for curly ones, and hyphens for dashes."""
     return text.translate(_PLAIN)
@@ -60,6 +110,10 @@ CLEANERS: dict[str, Callable[[str], str]] = {
     "strip": strip,
     "lower": lower,
     "nfc": nfc,
+    "nfd": nfd,
+    "nfkc": nfkc,
+    "nfkd": nfkd,
+    "no_html": no_html,
     "plain_quotes": plain_quotes,
 }
 """Step name, as data.clean has it -> what it does to a text."""

@@ -16,6 +16,10 @@ from hornbook.text.clean import CLEANERS, clean
         ("strip", "  a b \n", "a b"),
         ("lower", "ÀB", "àb"),
         ("nfc", "e\u0301", "é"),
+        ("nfd", "é", "e\u0301"),
+        ("nfkc", "ﬁ e\u0301 Ａ", "fi é A"),
+        ("nfkd", "ﬁ é", "fi e\u0301"),
+        ("no_html", "<p>a &lt; b<br>c</p><!-- d --><script>e</script><b>f</b> 1 < 2", "a < b\nc\nf 1 < 2"),
         ("plain_quotes", "“it’s” – so", '"it\'s" - so'),
     ],
 )
