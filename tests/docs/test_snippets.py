@@ -31,9 +31,9 @@ PAGES = {
 }
 
 TINY = [
-    "model.width=16",
+    "model.width=32",
     "model.num_layers=1",
-    "model.num_heads=2",
+    "model.num_heads=4",
     "training.steps=2",
     "training.micro_batch_rows=none",
     "precision.dtype=fp32",
@@ -122,6 +122,15 @@ def shrunk(words: list[str]) -> list[str]:
     return [*words[:end], *TINY, *free, *words[end:]]
 
 
+HUB_LINES = {
+    "openhermes": '{"conversations": [{"from": "human", "value": "%d + %d?"}, {"from": "gpt", "value": "%d"}]}\n',
+    "platypus": '{"instruction": "What is %d plus %d?", "input": "", "output": "It is %d."}\n',
+    "openthoughts": '{"system": null, "conversations": [{"from": "user", "value": "%d + %d?"}, '
+    '{"from": "assistant", "value": "<think>I add.</think>It is %d."}]}\n',
+}
+"""A record of each set of the hub, as if its files had been placed by hand."""
+
+
 def write_samples(folder: Path) -> None:
     """Write the files that examples read: what the pages call input.txt, chats.jsonl and so on."""
     chance = random.Random(0)
@@ -148,6 +157,9 @@ def write_samples(folder: Path) -> None:
     for name in ("gsm8k/train.jsonl", "wikitext2-valid.txt", "wikitext2-test.txt"):
         source = folder / name if name.endswith("l") else folder / "story.txt"
         (folder / f"{name}.gz").write_bytes(gzip.compress(source.read_bytes()))
+    for name, line in HUB_LINES.items():
+        (folder / "hub" / name).mkdir(parents=True)
+        (folder / "hub" / name / "rows.jsonl").write_text("".join(line % (a, b, a + b) for a, b in sums))
     (folder / "books").mkdir()
     pyarrow.parquet.write_table(pyarrow.table({"text": sentences}), folder / "books" / "0.parquet")
 
@@ -239,7 +251,9 @@ def test_the_examples_of_a_page_run(name, workshop, tmp_path, monkeypatch, capsy
         section, _, value = setting.partition(".")
         variable, _, value = value.partition("=")
         monkeypatch.setenv(f"HORNBOOK_{section}__{variable}".upper(), value)
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # whoever asks the reader something hears that nobody is there
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO("")
+    )  # whoever asks the reader something hears that nobody is there
     page = Page(name)
     for block in examples(name):
         page.play(block)
