@@ -165,6 +165,9 @@ class PrecisionConfig(Section):
     attention: Literal["auto", "sdpa", "matmul"] = "auto"
     """How attention is computed; both give the same result up to rounding."""
 
+    delta_rule: Literal["auto", "plain", "fla"] = "auto"
+    """How brahma's delta rule is computed: by torch alone, or by flash-linear-attention's kernels (CUDA, extra gpu)."""
+
     tf32: bool = False
     """Let CUDA compute what stays in fp32 matrix products with 10 bits after the point (TF32): faster, and other
     devices do not have it."""

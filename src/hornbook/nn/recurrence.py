@@ -6,13 +6,17 @@ for each head, with |k_t| = 1, g_t <= 0 and 0 < b_t < 2. Yang et al. 2024, arXiv
 1 give the transition the eigenvalue 1 - b < 0, which turns a stored value over: Grazzi et al. 2024, arXiv:2411.12537.
 
 Two forms of one function: `delta_steps` goes token by token, `delta_chunks` a chunk of tokens at a time.
+`GatedDeltaRule` picks between them, or hands the same numbers to the kernels of flash-linear-attention.
 """
 
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from hornbook.lookup import lookup
+from hornbook.nn.kernels import delta_by_fla
 
 
 class Delta(NamedTuple):
@@ -31,6 +35,57 @@ class Delta(NamedTuple):
     value: Tensor
     log_decay: Tensor
     strength: Tensor
+
+
+class GatedDeltaRule(nn.Module):
+    """The rule without its projections: no parameters, these belong to the model.
+
+    Args:
+        chunk_size: most tokens of a chunk on the plain path.
+    """
+
+    def __init__(self, *, chunk_size: int) -> None:
+        super().__init__()
+        self.chunk_size = chunk_size
+        self.path = "plain"
+
+    def forward(
+        self, x: Delta, memory: Tensor | None = None, *, documents: Tensor | None = None, narrow: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Apply the rule.
+
+        Args:
+            x: what to read, write and forget.
+            memory: (B, H, K, V) after the tokens before these; none starts empty.
+            documents: (B, T) int: at each change the memory starts empty again. Never given with a memory.
+            narrow: format that the kernels of the path "fla" may round queries, keys and values to.
+
+        Returns:
+            What was read, (B, H, T, V), and the memory after the last token.
+        """
+        # No product here runs in bfloat16: a triangular solve would lose itself in the rounding.
+        with torch.autocast(x.query.device.type, enabled=False):
+            if self.path == "fla":
+                return delta_by_fla(x, memory, documents=documents, dtype=narrow)
+            if x.query.shape[2] == 1:
+                return delta_steps(x, memory)
+            return delta_chunks(x, memory, documents=documents, chunk_size=self.chunk_size)
+
+
+PATHS = {"plain": "torch alone, anywhere", "fla": "the kernels of flash-linear-attention, on CUDA"}
+"""The ways to compute the rule, and what each needs."""
+
+
+def use_delta_rule(model: nn.Module, path: str) -> None:
+    """Set how every gated delta rule inside `model` is computed: a key of PATHS.
+
+    Raises:
+        ConfigError: if there is no such path.
+    """
+    lookup(PATHS, path, what="way to compute the delta rule (precision.delta_rule)")
+    for module in model.modules():
+        if isinstance(module, GatedDeltaRule):
+            module.path = path
 
 
 def delta_steps(x: Delta, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from hornbook.models.build import build_model
 from hornbook.models.contract import LanguageModel
 from hornbook.nn.attention import use_attention
 from hornbook.nn.recompute import recompute_blocks
+from hornbook.nn.recurrence import use_delta_rule
 from hornbook.proofs.health import prove_start
 from hornbook.proofs.honest import prove_honest
 from hornbook.proofs.proof import require
@@ -120,7 +121,7 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     precision = Precision(device, DTYPES[choices.dtype])
 
     # 5. The model: its first weights are a function of the seed.
-    model = _build_model(config, model_config, choices.attention).to(device)
+    model = _build_model(config, model_config, choices).to(device)
 
     # 6. The optimizers, and the step that uses them.
     stepper = _build_stepper(config, model, precision)
@@ -157,10 +158,11 @@ def _set_up_machine(config: RunConfig) -> torch.device:
     return device
 
 
-def _build_model(config: RunConfig, model_config: ModelConfig, attention: str) -> LanguageModel:
-    """Build the model with its first weights, attending as the settings say."""
+def _build_model(config: RunConfig, model_config: ModelConfig, choices: Choices) -> LanguageModel:
+    """Build the model with its first weights, computing as was chosen."""
     model = build_model(model_config, seed=derive(config.training.seed, "weights"))
-    use_attention(model, attention)
+    use_attention(model, choices.attention)
+    use_delta_rule(model, choices.delta_rule)
     return model
 
 

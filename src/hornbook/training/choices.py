@@ -15,6 +15,7 @@ from hornbook.config.model import ModelConfig
 from hornbook.device import describe_device, measure_attention, measure_precision, peak_matmul_rate
 from hornbook.errors import CheckpointError, DeviceError
 from hornbook.nn.attention import PATHS
+from hornbook.nn.kernels import why_no_fla
 from hornbook.planning import REACHED_SHARE
 from hornbook.run import RunConfig
 from hornbook.storage.atomic import write_text
@@ -40,6 +41,7 @@ class Choices:
         reasons: one sentence for each choice.
         peak_rate: FLOP/s of large matrix products in `dtype`, for the utilisation.
         compiled: whether the step is compiled; False too after that failed.
+        delta_rule: a key of nn.recurrence.PATHS.
     """
 
     dtype: str
@@ -49,6 +51,7 @@ class Choices:
     reasons: tuple[str, ...]
     peak_rate: float
     compiled: bool = False
+    delta_rule: str = "plain"
 
     def describe(self) -> str:
         """Say it in one line."""
@@ -65,18 +68,20 @@ def choose(config: RunConfig, model: ModelConfig, device: torch.device, *, recor
     What the settings ask for by name wins over what was kept: the user has accepted that the run changes.
 
     Raises:
-        DeviceError: if the settings ask for a format this device cannot compute in.
+        DeviceError: if the settings ask for a format or for kernels this device cannot compute with.
         CheckpointError: if the file is damaged.
     """
     if recorded.exists():
         kept = _read(recorded)
-        wanted = (config.precision.dtype, config.precision.attention, config.training.compile)
-        have = (kept.dtype, kept.attention, kept.compiled)
+        precision = config.precision
+        wanted = (precision.dtype, precision.attention, config.training.compile, precision.delta_rule)
+        have = (kept.dtype, kept.attention, kept.compiled, kept.delta_rule)
         if all(want in ("auto", one) for want, one in zip(wanted, have, strict=True)):
             return kept
     info = describe_device(device)
     dtype, why_dtype = _choose_dtype(config, model, device, info.dtypes)
     attention, why_attention = _choose_attention(config, model, device, dtype)
+    delta_rule, why_delta_rule = _choose_delta_rule(config, model, device, dtype)
     peak_rate = peak_matmul_rate(device, DTYPES[dtype])
     compiled, why_compiled = _choose_compile(config, model, device, peak_rate)
     choices = Choices(
@@ -84,9 +89,10 @@ def choose(config: RunConfig, model: ModelConfig, device: torch.device, *, recor
         attention=attention,
         device=info.name,
         threads=info.threads,
-        reasons=(why_dtype, why_attention, *why_compiled),
+        reasons=(why_dtype, why_attention, *why_delta_rule, *why_compiled),
         peak_rate=peak_rate,
         compiled=compiled,
+        delta_rule=delta_rule,
     )
     keep(choices, recorded)
     return choices
@@ -136,6 +142,27 @@ def _choose_attention(config: RunConfig, model: ModelConfig, device: torch.devic
     )
     ratio = seen.milliseconds["sdpa"] / seen.milliseconds["matmul"]
     return seen.choice, f"{seen.choice} attention, since matmul was measured {ratio:.1f}x as fast as sdpa"
+
+
+def _choose_delta_rule(
+    config: RunConfig, model: ModelConfig, device: torch.device, dtype: str
+) -> tuple[str, tuple[str, ...]]:
+    """Take the kernels of flash-linear-attention where a model has delta rules and nothing speaks against it.
+
+    Raises:
+        DeviceError: if the settings ask for them and something does.
+    """
+    wanted = config.precision.delta_rule
+    if wanted == "plain" or "D" not in getattr(model, "mixers", ""):
+        return "plain", ()
+    against = why_no_fla(device, DTYPES[dtype])
+    if against is None:
+        return "fla", ("the delta rule by flash-linear-attention",)
+    if wanted == "fla":
+        problem, fix = against
+        raise DeviceError(f"precision.delta_rule = 'fla', but {problem}.", fix=f"{fix}.")
+    # What a CPU cannot have needs no explanation on every start.
+    return "plain", (f"the delta rule by torch, since {against[0]}",) if device.type == "cuda" else ()
 
 
 def _choose_compile(

@@ -3,8 +3,10 @@ import importlib.util
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from hornbook.nn.recurrence import Delta, delta_chunks, delta_steps
+from hornbook.errors import ConfigError
+from hornbook.nn.recurrence import Delta, GatedDeltaRule, delta_chunks, delta_steps, use_delta_rule
 
 B, H, T, K, V = 2, 3, 75, 8, 12
 DOCUMENTS = torch.tensor([[0] * 20 + [1] * 3 + [2] * 52, [5] * 64 + [6] * 11])
@@ -144,3 +146,24 @@ def loaded(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_rule_is_float32_under_autocast():
+    x, rule = inputs(dtype=torch.float32), GatedDeltaRule(chunk_size=16)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen, _ = rule(x, narrow=torch.bfloat16)
+    assert seen.dtype == torch.float32
+    torch.testing.assert_close(seen, delta_steps(x)[0], rtol=0, atol=1e-4)
+
+
+def test_use_delta_rule_sets_every_rule_inside():
+    model = nn.Sequential(GatedDeltaRule(chunk_size=4), nn.Sequential(GatedDeltaRule(chunk_size=4)))
+    use_delta_rule(model, "fla")
+    assert [m.path for m in model.modules() if isinstance(m, GatedDeltaRule)] == ["fla", "fla"]
+
+
+def test_an_unknown_path_is_refused_with_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"no way to compute the delta rule .*'plane'.\nfix: did you mean 'plain'\?"
+    ):
+        use_delta_rule(nn.Identity(), "plane")

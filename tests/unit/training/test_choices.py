@@ -100,3 +100,23 @@ def test_a_damaged_file_is_named(tmp_path, content):
     path.write_text(content)
     with pytest.raises(CheckpointError, match=r"choices.json is damaged"):
         choose(config(), MODEL, CPU, recorded=path)
+
+
+def delta_rule(wanted) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": {"arch": "brahma", "context": 8, "width": 16, "num_layers": 2, "num_heads": 2},
+            "training": {"batch_tokens": 16},
+            "precision": {"dtype": "fp32", "attention": "sdpa", "delta_rule": wanted},
+        }
+    )
+
+
+def test_kernels_the_device_cannot_have_are_refused_and_auto_does_without(tmp_path):
+    wanted = delta_rule("fla")
+    with pytest.raises(
+        DeviceError, match=r"delta_rule = 'fla', but .* CUDA devices, not on cpu.\nfix: set .*'plain'"
+    ):
+        choose(wanted, wanted.model, CPU, recorded=tmp_path / "choices.json")
+    left = delta_rule("auto")
+    assert choose(left, left.model, CPU, recorded=tmp_path / "choices.json").delta_rule == "plain"

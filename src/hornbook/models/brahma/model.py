@@ -23,7 +23,7 @@ from hornbook.nn.convolution import ShortConvolution
 from hornbook.nn.feedforward import SwiGLU
 from hornbook.nn.norms import RMSNorm, unit_length
 from hornbook.nn.precision import compute_dtype
-from hornbook.nn.recurrence import Delta, delta_chunks, delta_steps
+from hornbook.nn.recurrence import Delta, GatedDeltaRule
 from hornbook.nn.rope import Rotary, rotate
 from hornbook.nn.state import ConvTail, DecodeState, Joined, KeyValue, Recurrent
 
@@ -167,8 +167,9 @@ class DeltaMixer(Mixer):
     def __init__(self, config: BrahmaConfig) -> None:
         super().__init__(config)
         H = config.num_heads
-        self.chunk_size, self.eps = config.chunk_size, config.norm_eps
+        self.eps = config.norm_eps
         self.gates = initialise.linear(config.width, 2 * H)  # strength, then decay, a row a head
+        self.rule = GatedDeltaRule(chunk_size=config.chunk_size)
         self.norm = RMSNorm(config.head_width, eps=config.norm_eps)
         # Strengths from 0.5 to 1.8: some heads turn what they hold over from the first step on.
         self.strength_bias = nn.Parameter(torch.linspace(-1.0, 2.0, H))
@@ -180,16 +181,17 @@ class DeltaMixer(Mixer):
         """(B, T, D) -> (B, T, D)."""
         B, T, D = x.shape
         mixed = F.silu(self.project(x, places, state))  # (B, T, 3 D)
-        gates = self.gates(x)  # (B, T, 2 H)
-        # No product below runs in bfloat16: a triangular solve would lose itself in the rounding.
-        with torch.autocast(x.device.type, enabled=False):
-            delta = self._delta(mixed, gates)
-            seen = self._read(delta, places, state)  # (B, H, T, K)
-            seen = self.norm(seen.transpose(1, 2)).reshape(B, T, D)
-        return self.output(seen.to(x.dtype))  # type: ignore[no-any-return]
+        delta = self._cut(mixed, self.gates(x))
+        held = state["memory"] if state else None
+        assert held is None or isinstance(held, Recurrent)
+        seen, memory = self.rule(delta, held and held.memory, documents=places.documents, narrow=x.dtype)
+        if held:
+            held.memory = memory
+        seen = self.norm(seen.transpose(1, 2))  # (B, T, H, K)
+        return self.output(seen.reshape(B, T, D))  # type: ignore[no-any-return]
 
-    def _delta(self, mixed: Tensor, gates: Tensor) -> Delta:
-        """Cut what was projected into heads, (B, H, T, K)."""
+    def _cut(self, mixed: Tensor, gates: Tensor) -> Delta:
+        """Cut what was projected into heads, (B, H, T, K): queries and keys of length 1, strengths, log decays."""
         B, T, _ = mixed.shape
         query, key, value = mixed.view(B, T, 3, -1, self.head_width).unbind(2)  # (B, T, H, K)
         strength, decay = gates.to(mixed.dtype).mT.chunk(2, dim=1)  # (B, H, T)
@@ -200,19 +202,6 @@ class DeltaMixer(Mixer):
             log_decay=-self.decay_rate.exp()[:, None] * F.softplus(decay + self.decay_bias[:, None]),
             strength=2 * torch.sigmoid(strength + self.strength_bias[:, None]),
         )
-
-    def _read(self, delta: Delta, places: Places, state: Joined | None) -> Tensor:
-        """Apply the rule from where `state` stands, and leave its new memory there."""
-        held = state["memory"] if state else None
-        assert held is None or isinstance(held, Recurrent)
-        memory = held.memory if held else None
-        if delta.query.shape[2] == 1:
-            seen, memory = delta_steps(delta, memory)
-        else:
-            seen, memory = delta_chunks(delta, memory, documents=places.documents, chunk_size=self.chunk_size)
-        if held:
-            held.memory = memory
-        return seen
 
 
 class AttentionMixer(Mixer):
