@@ -2,7 +2,7 @@
 
 import pytest
 
-from hornbook.data.tally import EARLY_RECORDS, Tally
+from hornbook.data.tally import EARLY_RECORDS, MOST_WORDINGS, Tally
 from hornbook.errors import DataError
 
 BAD = DataError("x.jsonl, line 7: broken.", fix="mend it.")
@@ -51,3 +51,20 @@ def test_empty_documents_are_no_error():
     tally.note("byte order marks taken off")
     tally.finish()
     assert tally.to_json() == {"used": 0, "empty": 10, "bad": {}, "notes": {"byte order marks taken off": 1}}
+
+
+def test_reasons_are_counted_by_what_they_say_and_numbers_aside():
+    tally = Tally(1.0)
+    for line, role in ((3, "user"), (9, "user"), (12, "assistant")):
+        problem = f"a.jsonl, line {line}: Message {line} has role '{role}' twice."
+        tally.skip("unusable record", DataError(problem, fix="correct it."))
+    assert tally.why == {"Message 3 has role 'user' twice.": 2, "Message 12 has role 'assistant' twice.": 1}
+    assert tally.bad == {"unusable record": 3}
+
+
+def test_reasons_that_never_end_are_counted_together():
+    tally = Tally(1.0)
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        tally.skip("unusable record", DataError(f"x: no field '{letter}'.", fix="add it."))
+    assert len(tally.why) == MOST_WORDINGS + 1
+    assert tally.why["other reasons"] == 26 - MOST_WORDINGS
