@@ -28,6 +28,9 @@ from hornbook.units import count_text, duration_text
 MANIFEST, PROGRESS, TOKENIZER = "manifest.json", "progress.json", "tokenizer"
 SPEAK_SECONDS = 5.0
 
+LARGE_VOCABULARY = 50_000
+"""A vocabulary found in the data beyond this size is mentioned."""
+
 
 class Speaker:
     """Reports what a long job does: important lines at once, others every SPEAK_SECONDS."""
@@ -88,6 +91,11 @@ def _begin(job: Job, speaker: Speaker) -> dict[str, Any]:
     for line in [found.hygiene.lines()[0], *found.hygiene.warnings()]:
         speaker.say(line)
     tokenizer = job.tokenizer or _train_tokenizer(job, found.sample, speaker)
+    if job.tokenizer is None and tokenizer.vocab_size > LARGE_VOCABULARY:
+        speaker.say(
+            f"the vocabulary has {tokenizer.vocab_size:,} entries, over {LARGE_VOCABULARY:,}: most of a small model "
+            "will be its embedding (tokenizer.vocab_size)"
+        )
     tokenizer.save(job.partial / TOKENIZER)
     progress = {"scan": found.to_json(), "shards": {}, "contents": {}}
     write_text(job.partial / PROGRESS, json.dumps(progress))

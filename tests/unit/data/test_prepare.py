@@ -391,3 +391,11 @@ def test_the_vocabulary_of_a_curriculum_comes_from_all_its_phases(place):
     phases = ", ".join(f"{{path = '{place.root / name}'}}" for name in ("first.jsonl", "second.jsonl"))
     prepared = place.prepare(f"curriculum.phases=[{phases}]", "tokenizer.kind=words")
     assert all(len(prepared.tokenizer.encode(word)) == 1 for word in ("apple", "pear"))
+
+
+def test_a_very_large_vocabulary_is_mentioned(place, monkeypatch):
+    monkeypatch.setattr("hornbook.data.building.LARGE_VOCABULARY", 270)
+    place.prepare(place.texts(), "tokenizer.kind=bpe", "tokenizer.vocab_size=280")
+    assert any("the vocabulary has 280 entries, over 270" in line for line in place.said)
+    place.prepare(place.texts(), "tokenizer.kind=bytes")
+    assert not any("the vocabulary has" in line for line in place.said)
