@@ -250,8 +250,9 @@ def show_plan(plan: "Plan") -> None:
     show("parameters")
     show_rows([part, f"{count:,}"] for part, count in plan.parameters.items() if count)
     show(f"  {count_text(plan.flops_per_token)} floating-point operations a trained token")
+    again = ", activations computed again" if plan.recompute_activations else ""
     for title, parts in (
-        (f"memory, training ({plan.dtype} products, {plan.attention} attention)", plan.training_memory),
+        (f"memory, training ({plan.dtype} products, {plan.attention} attention{again})", plan.training_memory),
         ("memory, talking", plan.decoding_memory),
         ("disk", plan.disk),
     ):

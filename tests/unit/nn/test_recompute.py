@@ -8,9 +8,10 @@ import sys
 import pytest
 from torch import nn
 
+from hornbook.cli import run
 from hornbook.errors import ConfigError
 from hornbook.nn.recompute import recompute_blocks
-from hornbook.planning import training_memory
+from hornbook.planning import Known, training_memory, training_rate
 from hornbook.run import RunConfig, make_run
 
 SETTINGS = [
@@ -56,6 +57,17 @@ def test_the_plan_says_less_memory_for_activations():
     again = training_memory(config("training.recompute_activations=true"), "fp32", "sdpa")
     assert again["activations"] < kept["activations"] / 4
     assert {part for part in kept if kept[part] != again[part]} == {"activations"}
+
+
+def test_the_plan_says_a_third_more_time(tmp_path, monkeypatch, capsys):
+    known = Known(matmul_flops=1e11, bandwidth=1e10)
+    plain, again = (
+        training_rate(config(*more), known)[0] for more in ((), ("training.recompute_activations=true",))
+    )
+    assert plain / again == pytest.approx(4 / 3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run(["plan", "demo", "training.recompute_activations=true"]) == 0
+    assert "activations computed again)" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides what it gives back")
