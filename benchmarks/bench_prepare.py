@@ -14,6 +14,7 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 import argparse
 import tempfile
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,14 @@ import numpy as np
 import tokenizers
 
 from hornbook.config.sections import DataConfig
-from hornbook.config.tokenizers import BPETokenizerConfig
+from hornbook.config.tokenizers import (
+    BPETokenizerConfig,
+    BytesTokenizerConfig,
+    CharsTokenizerConfig,
+    SuperBPETokenizerConfig,
+    TokenizerConfig,
+    WordsTokenizerConfig,
+)
 from hornbook.data.builtin.python_source import documents
 from hornbook.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from hornbook.text.tokenizer_kinds import build_tokenizer
@@ -29,6 +37,7 @@ from measure import take_turns
 from report import header, publish, table, verdict
 
 TARGET = 2.5
+WORDS_TARGET = 3.0  # MB a second
 TRAIN_EVERY = 10  # the tokenizer learns from every tenth document: its vocabulary hardly changes with more
 BATCH = 64
 
@@ -64,7 +73,31 @@ def main() -> None:
     text += f"medians of {options.rounds} turns; ids identical on every document.\n\n"
     text += table(["engine", "MB / CPU second", "MB / second"], rows)
     text += "\n" + verdict("Hornbook against tokenizers", other.cpu_seconds / own.cpu_seconds, TARGET)
+    text += "\n" + every_kind(texts, options.vocabulary, options.rounds)
     publish("prepare", text, write=options.write)
+
+
+def every_kind(texts: list[str], vocabulary: int, rounds: int) -> str:
+    """Measure each kind of tokenizer, its ids compared with the tokenizers library's first."""
+    configs: dict[str, TokenizerConfig] = {
+        "bytes": BytesTokenizerConfig(),
+        "chars": CharsTokenizerConfig(),
+        "words": WordsTokenizerConfig(vocab_size=max(vocabulary, 12_000)),
+        "bpe": BPETokenizerConfig(vocab_size=vocabulary),
+        "superbpe": SuperBPETokenizerConfig(vocab_size=vocabulary),
+    }
+    built = {name: build_tokenizer(config, texts[::TRAIN_EVERY]) for name, config in configs.items()}
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    for tokenizer in built.values():
+        require_same_ids(tokenizer, reload(tokenizer), texts)
+    times = take_turns({name: partial(encode_ours, one, texts) for name, one in built.items()}, rounds=rounds)
+    rows = [
+        [name, f"{built[name].vocab_size:,}", built[name].fast_path, f"{megabytes / spent.cpu_seconds:.2f}"]
+        for name, spent in times.items()
+    ]
+    text = "Every kind by itself, the same documents; ids identical to the library's on every document.\n\n"
+    text += table(["kind", "vocabulary", "by", "MB / CPU second"], rows)
+    return text + "\n" + verdict("words, MB a second", megabytes / times["words"].cpu_seconds, WORDS_TARGET)
 
 
 def read_texts(wanted_bytes: float) -> list[str]:

@@ -18,7 +18,7 @@ import tiktoken
 import tokenizers
 
 from hornbook.errors import CheckpointError, DataError, HornbookError
-from hornbook.text.tokenizer_file import EVERY_CHARACTER, TokenizerFile
+from hornbook.text.tokenizer_file import EVERY_CHARACTER, LINE_ENDS, TokenizerFile
 
 MAX_CHARACTERS = 65_536
 """Longest text encoded at once."""
@@ -43,10 +43,11 @@ HARD_TEXTS = (
 )
 """Texts that tokenizers are known to lose or change something of."""
 
-# Places where every pattern in use ends one word and begins another, whatever stands further off: a newline
-# alone between a visible character and a word, and the space between two ASCII words. Superwords go across
-# spaces, never across lines, so line ends come first.
+# Places where patterns end one word and begin another, whatever stands further off. Superwords go across spaces,
+# never across lines, so line ends come first: in every pattern a newline alone between a visible character and a
+# word, in those that say `LINE_ENDS` also one before an indented line. Last, the space between two ASCII words.
 _LINE_CUT = re.compile(r"(?s:.*)(?<=\S)\n(?=[^\W_])")
+_INDENTED_CUT = re.compile(r"(?s:.*)(?<=\S)\n(?=[^\S\r\n]*\S)")
 _WORD_CUT = re.compile(r"(?s:.*)(?<=[A-Za-z])(?= [A-Za-z])")
 
 
@@ -65,16 +66,20 @@ def to_bytes(text: str) -> bytes:
         ) from error
 
 
-def cut(text: str) -> Iterator[str]:
+def cut(text: str, pattern: str = "") -> Iterator[str]:
     """Cut a text into parts of at most `MAX_CHARACTERS`, at line ends or else at word borders, where there are any.
 
     The ids of the parts together are the ids of the whole, unless a part had no word border in it, or, where
-    tokens span words, no line end.
+    tokens span words, no line end that ends one.
+
+    Args:
+        pattern: the expression that cuts words, if known.
     """
+    line_cut = _INDENTED_CUT if LINE_ENDS in pattern else _LINE_CUT
     start = 0
     while len(text) - start > MAX_CHARACTERS:
         limit = start + MAX_CHARACTERS
-        found = _LINE_CUT.match(text, start, limit) or _WORD_CUT.match(text, start, limit)
+        found = line_cut.match(text, start, limit) or _WORD_CUT.match(text, start, limit)
         end = found.end() if found and found.end() > start else limit
         yield text[start:end]
         start = end
@@ -90,8 +95,8 @@ class LibraryEncoder:
 
     name = "tokenizers"
 
-    def __init__(self, file: bytes, *, where: str) -> None:
-        """Load an accepted tokenizer.json.
+    def __init__(self, file: bytes, *, where: str, pattern: str = "") -> None:
+        """Load an accepted tokenizer.json, whose pattern says where long texts may be cut.
 
         Raises:
             CheckpointError: naming `where`, if the library refuses it.
@@ -102,6 +107,7 @@ class LibraryEncoder:
             fix="copy or build the tokenizer again.",
         ):
             self._library = tokenizers.Tokenizer.from_buffer(file)
+        self.pattern = pattern
         # Without this, text that spells a special token would become that token.
         self._library.encode_special_tokens = True
 
@@ -114,7 +120,7 @@ class LibraryEncoder:
             "The tokenizers library cannot encode this text",
             fix="leave the text out, or use another tokenizer.",
         ):
-            for part in cut(text):
+            for part in cut(text, self.pattern):
                 ids += self._library.encode(part, add_special_tokens=False).ids
         return ids
 
@@ -145,7 +151,7 @@ class FastEncoder:
 
     def _encode(self, text: str) -> Sequence[int]:
         ids = array("I")
-        for part in cut(text):
+        for part in cut(text, self._library.pattern):
             ids.frombytes(self._engine(part))
         return ids
 

@@ -17,7 +17,7 @@ import tokenizers
 from tokenizers import models, trainers
 
 from hornbook.errors import ConfigError
-from hornbook.text.tokenizer_file import byte_symbols
+from hornbook.text.tokenizer_file import LINE_ENDS, byte_symbols
 
 MAX_PARTS = 4
 """Tokens of the first stage in a superword, at most; longer ones are phrases of one source, learnt by heart."""
@@ -25,12 +25,17 @@ MAX_PARTS = 4
 SUPERWORD_CHARACTERS = 20_000_000
 """Superwords are learnt from so much text at most, taken evenly from all of it: memory grows with it."""
 
-DIGITS = {"qwen2": r"\p{N}", "llama-bpe": r"\p{N}{1,3}", "gpt-2": r" ?\p{N}+"}
-"""What stays alone among digits, by the name of the pattern that cuts words in the first stage."""
+
+def _across(digits: str) -> str:
+    """Return the pattern for words that end at line ends and whose digits are cut so."""
+    return rf"{digits}|{LINE_ENDS}|\s+(?!\S)|[^\r\n\p{{N}}]+?(?:[\r\n]+|(?={digits}|\s\s|\z))"
+
 
 SUPERWORD_PATTERNS = {
-    name: rf"{digits}|\s*[\r\n]+|\s+(?!\S)|[^\r\n\p{{N}}]+?(?:[\r\n]+|(?={digits}|\s\s|\z))"
-    for name, digits in DIGITS.items()
+    "qwen2": _across(r"\p{N}"),
+    "llama-bpe": _across(r"\p{N}{1,3}"),
+    # GPT-2 never joins a line end to a mark before it, but often to the white space around it.
+    "gpt-2": r" ?\p{N}+|\s+(?!\S)|[^\r\n\p{N}]+?(?= ?\p{N}|\s\s|[\r\n]|\z)|\s",
 }
 """How text is cut when superwords may form: digits and runs of white space as in the first stage, by the same name;
 everything between goes together, up to the end of the line."""

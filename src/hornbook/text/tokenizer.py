@@ -79,7 +79,7 @@ class Tokenizer:
         self._content = content
         self._entries = content.entries
         self._names = {index: name for name, index in self.specials.items()}
-        self._library = LibraryEncoder(file, where=where)
+        self._library = LibraryEncoder(file, where=where, pattern=content.pattern)
         self._fast: FastEncoder | None = None
         self._looked_for_fast = False
 

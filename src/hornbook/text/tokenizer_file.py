@@ -21,6 +21,9 @@ MAX_PATTERN_CHARACTERS = 4096
 EVERY_CHARACTER = r"[\s\S]"
 """The pattern that makes every character a word."""
 
+LINE_ENDS = r"\s*[\r\n]+"
+"""What a pattern says that makes the white space up to the last line end of a run a word of its own."""
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What ByteLevel cuts by when it cuts at all (Radford et al. 2019)."""
 

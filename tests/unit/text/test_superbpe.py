@@ -8,7 +8,9 @@ import tokenizers
 
 from hornbook.config.tokenizers import BPETokenizerConfig, SuperBPETokenizerConfig
 from hornbook.errors import ConfigError, DataError
-from hornbook.text import superbpe
+from hornbook.proofs.proof import require
+from hornbook.proofs.tokenizer import prove_tokenizer
+from hornbook.text import encoding, superbpe, tokenizer_file
 from hornbook.text.superbpe import MAX_PARTS, SUPERWORD_PATTERNS, even_part
 from hornbook.text.tokenizer import load_tokenizer
 from hornbook.text.tokenizer_kinds import build_bpe, build_tokenizer
@@ -81,6 +83,22 @@ def test_no_token_spans_a_line_a_run_of_spaces_or_a_digit(pattern):
     for entry in superwords(built(text, vocab_size=330, pattern=pattern)):
         assert "  " not in entry.strip() and "\n" not in entry[:-1], entry
         assert not any(letter.isdigit() for letter in entry), entry
+
+
+@pytest.mark.parametrize("pattern", sorted(SUPERWORD_PATTERNS))
+def test_indented_source_leaves_no_entry_unused_and_takes_the_fast_path(pattern):
+    source = "".join(map(inspect.getsource, (superbpe, encoding, tokenizer_file)))
+    tokenizer = built(source + source.replace("\n", "\r\n"), vocab_size=2000, pattern=pattern)
+    require(prove_tokenizer(tokenizer, texts=[source]), subject=pattern)
+    assert tokenizer.verify_fast_path([source])
+
+
+def test_a_long_indented_text_is_cut_without_changing_its_ids(monkeypatch):
+    tokenizer = built()
+    text = "class A:\n" + "    one of the cats of the house\n" * 40
+    whole = tokenizer.encode(text)
+    monkeypatch.setattr(encoding, "MAX_CHARACTERS", 100)
+    assert tokenizer.encode(text) == whole
 
 
 def test_the_same_text_gives_the_same_file():
