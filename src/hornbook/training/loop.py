@@ -181,11 +181,12 @@ def judge(run: Run, log: Logbook) -> bool:
     samples_are_due = samples > 0 and (last or run.step % samples == 0)
     if validation_is_due or samples_are_due:
         read_steps(run, log)  # the events of the steps come before what is said of their weights
-    improved = validate(run, log) if validation_is_due else False
-    if validation_is_due and not last:
-        end_phase_early(run)
-    if samples_are_due:
-        write_samples(run, log)
+    with log.speed.paused():
+        improved = validate(run, log) if validation_is_due else False
+        if validation_is_due and not last:
+            end_phase_early(run)
+        if samples_are_due:
+            write_samples(run, log)
     run.judged = True
     return improved
 
@@ -264,7 +265,8 @@ def save(run: Run, log: Logbook, *, must: bool) -> None:
     log.flush()
     start = time.monotonic()
     try:
-        size = run.saver.save(run.model, run.stepper.optimizer_tensors(), run.state())
+        with log.speed.paused():
+            size = run.saver.save(run.model, run.stepper.optimizer_tensors(), run.state())
     except OSError as error:
         if must:
             raise CheckpointError(

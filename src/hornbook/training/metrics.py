@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -30,8 +32,21 @@ class Speedometer:
         """Seconds of training, all sessions of the run together."""
         return self._earlier + time.monotonic() - self._start
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what happens inside out of the speed: judging and saving train nothing."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._last += time.monotonic() - start
+
     def read(self, tokens: int) -> tuple[float, float | None]:
-        """Return tokens per second since the last reading, and the share of the peak rate that was used."""
+        """Return tokens per second since the last reading, and the share of the peak rate that was used.
+
+        The share is model FLOPs utilisation, MFU (Chowdhery et al. 2022, arXiv:2204.02311, appendix B): what the
+        model's own products cost, recomputation not counted, over what large matrix products reach on this device.
+        """
         now = time.monotonic()
         rate = tokens / max(now - self._last, 1e-9)
         self._last = now
