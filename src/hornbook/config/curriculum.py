@@ -19,6 +19,8 @@ from hornbook.config.model import Section
 from hornbook.errors import ConfigError
 
 BUILTIN = "builtin:"
+NO_FILES = (BUILTIN, "hub:")
+"""How paths begin that are no place on the disk."""
 
 COMBINED = "combined"
 """Path of a phase that goes through all sets of the phases before it, mixed."""
@@ -110,7 +112,7 @@ class CurriculumConfig(Section):
         seen: Counter[str] = Counter()
         names = []
         for phase in self.phases:
-            name = phase.name or "+".join(Path(path.removeprefix(BUILTIN)).stem for path in phase.paths)
+            name = phase.name or "+".join(map(_stem, phase.paths))
             seen[name] += 1
             names.append(name if seen[name] == 1 else f"{name} {seen[name]}")
         return tuple(names)
@@ -148,8 +150,8 @@ def read_plan(path: Path, folder: Path | None = None) -> tuple[PhaseConfig, ...]
 
 
 def locate(path: str, places: Sequence[Path]) -> str | None:
-    """Find a file or folder in the first of `places` that has it; built-in sources and `combined` are found as is."""
-    if path == COMBINED or path.startswith(BUILTIN):
+    """Find a file or folder in the first of `places` that has it; what is no file is found as it is."""
+    if path == COMBINED or path.startswith(NO_FILES):
         return path
     if Path(path).expanduser().is_absolute():
         return path if Path(path).expanduser().exists() else None
@@ -174,11 +176,16 @@ def _read_line(line: str, where: str, places: Sequence[Path]) -> PhaseConfig:
         )
     return PhaseConfig(
         path=path,
-        name=Path(file.removeprefix(BUILTIN)).stem,
+        name=_stem(file),
         epochs=_number(epochs, where, "EPOCHS, how often it is read"),
         lr=_number(lr, where, "RATE, its learning rate") if lr else None,
         batch_rows=_whole(rows, where) if rows else None,
     )
+
+
+def _stem(path: str) -> str:
+    """Return the name of a file without its ending, or of a source that is no file: "builtin:maths" -> "maths"."""
+    return path.partition(":")[2] if path.startswith(NO_FILES) else Path(path).stem
 
 
 def _number(text: str, where: str, what: str) -> float:

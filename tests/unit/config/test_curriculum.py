@@ -65,9 +65,9 @@ def test_files_are_looked_for_beside_the_plan_and_then_in_the_data_folder(folder
     elsewhere.mkdir()
     (elsewhere / "code.jsonl").write_text("")
     (elsewhere / "logic_qa.jsonl").write_text("")
-    (folder / "plan.txt").write_text("logic_qa.jsonl | 1\ncode.jsonl | 1\nbuiltin:maths | 1")
+    (folder / "plan.txt").write_text("logic_qa.jsonl | 1\ncode.jsonl | 1\nbuiltin:maths | 1\nhub:a/b | 1")
     found = [phase.path for phase in read_plan(folder / "plan.txt", elsewhere)]
-    assert found == [f"{folder}/logic_qa.jsonl", f"{elsewhere}/code.jsonl", "builtin:maths"]
+    assert found == [f"{folder}/logic_qa.jsonl", f"{elsewhere}/code.jsonl", "builtin:maths", "hub:a/b"]
 
 
 @pytest.mark.parametrize(
