@@ -37,3 +37,42 @@ def test_the_benchmark_of_recurrent_cells_prints_its_table_and_verdict(tmp_path)
     text = printed("bench_rnn.py", "--cell", "lstm", "--rounds", "1", "--rows", "2", cache=tmp_path)
     assert "| step by step bf16" in text
     assert "fused against step by step, fp32: **" in text
+
+
+SMALL = (
+    "training.steps=4",
+    "schedule.warmup_steps=1",
+    "data.problems=2000",
+    "evaluation.problems=4",
+    "evaluation.every_steps=4",
+)
+
+
+@pytest.mark.timeout(900)
+def test_the_comparison_trains_compares_and_keeps_its_runs(tmp_path):
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    kept = ["--only", "sixteen", "--seed", "0", "--seed", "1", "--folder", str(tmp_path / "runs"), *settings]
+    # One model and one rate at a time, as on several machines; the last call finds all but two runs done.
+    assert "## " not in printed("compare_brahma.py", *kept, "--model", "brahma", "--rate", "3e-3", cache=tmp_path)
+    began = (tmp_path / "runs" / "sixteen" / "brahma-3e-3-seed1" / "receipt.json").stat().st_mtime_ns
+    text = printed("compare_brahma.py", *kept, "--rate", "3e-3", cache=tmp_path)
+    assert (tmp_path / "runs" / "sixteen" / "brahma-3e-3-seed1" / "receipt.json").stat().st_mtime_ns == began
+    assert "## builtin:sixteen" in text
+    assert "- llama: 2 runs (seed 0, 1), 468,352 parameters, 4,096 tokens each" in text
+    assert "- brahma: 2 runs (seed 0, 1), 468,306 parameters, 4,096 tokens each" in text
+    assert "| logic: parity " in text
+    assert "| brahma | 3e-3 |" in text
+
+
+def test_the_comparison_tells_why_a_run_failed(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        printed("compare_brahma.py", "--only", "sixteen", "--set", "training.step=4", cache=tmp_path)
+    assert "did you mean 'training.steps'" in caught.value.stderr
+
+
+def test_the_benchmark_of_grug_s_front_end_prints_its_share(tmp_path):
+    small = ["model.width=32", "model.num_heads=2", "model.num_layers=1", "model.cnn_channels=[8,8]"]
+    settings = [word for setting in small for word in ("--set", setting)]
+    text = printed("bench_grug.py", "--rounds", "1", "--rows", "1", "--dtype", "fp32", *settings, cache=tmp_path)
+    assert "| with the front end" in text
+    assert "the front end's share of a step: **" in text
