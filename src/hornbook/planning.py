@@ -168,7 +168,7 @@ def vocabulary(config: RunConfig, prepared: int | None = None) -> tuple[int, boo
         return BYTES_VOCABULARY, True
     if isinstance(config.tokenizer, ExternalTokenizerConfig):
         return 0, False
-    return config.tokenizer.vocab_size, config.tokenizer.kind == "bpe"
+    return config.tokenizer.vocab_size, config.tokenizer.kind in ("bpe", "superbpe")
 
 
 def make_plan(config: RunConfig, known: Known) -> Plan:

@@ -30,6 +30,7 @@ def bare(recipe="demo", *settings):
     [
         (["tokenizer.kind=bytes"], None, (268, True)),
         (["tokenizer.kind=bpe", "tokenizer.vocab_size=700"], None, (700, True)),
+        (["tokenizer.kind=superbpe", "tokenizer.vocab_size=700"], None, (700, True)),
         (["tokenizer.kind=chars"], None, (2048, False)),
         (["tokenizer.kind=chars"], 300, (300, True)),
         (["tokenizer.kind=external", "tokenizer.path=x"], None, (0, False)),
