@@ -302,7 +302,7 @@ def training_rate(config: RunConfig, known: Known) -> tuple[float, str]:
     if known.tokens_per_second:
         return known.tokens_per_second, "measured by this run"
     passes = RECOMPUTED_PASSES if config.training.recompute_activations else 1.0
-    flops = passes * config.model.training_flops_per_token()
+    flops = passes * config.model.training_flops_per_token() / config.model.product_speed
     if known.matmul_flops:
         moved = passes * TRAFFIC_PER_ACTIVATION * config.model.activation_bytes_per_token(FLOAT_BYTES, scores=False)
         seconds = flops / (REACHED_SHARE * known.matmul_flops) + (

@@ -52,6 +52,11 @@ class ModelConfig(Section):
         2020, arXiv:2001.08361, table 1, with the causal half left out).
         """
 
+    @property
+    def product_speed(self) -> float:
+        """Speed of this architecture's products, as a share of those of a transformer of the same size."""
+        return 1.0
+
     @abstractmethod
     def state_bytes_per_token(self, value_bytes: int) -> int:
         """Bytes of decoding state one more token of one row adds, with `value_bytes` a number."""

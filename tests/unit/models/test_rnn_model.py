@@ -4,9 +4,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from hornbook.config.sections import TrainingConfig
 from hornbook.models.build import build_model
-from hornbook.models.rnn.config import GATES, RNNConfig
+from hornbook.models.rnn.config import GATES, PRODUCT_SPEEDS, RNNConfig
 from hornbook.nn.losses import next_token_loss
+from hornbook.planning import REACHED_SHARE, Known, training_rate
+from hornbook.run import RunConfig
 
 SMALL = RNNConfig(vocab_size=50, width=32, num_layers=2, context=12)
 CELLS = sorted(GATES)
@@ -71,3 +74,10 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(model(tokens), model(tokens))
     model.eval()
     assert torch.equal(model(tokens), model(tokens))
+
+
+def test_a_plan_knows_that_recurrent_products_are_slow():
+    run = RunConfig(model=RNNConfig(vocab_size=256, cell="gru"), training=TrainingConfig(batch_tokens=4096))
+    rate, _ = training_rate(run, Known(matmul_flops=1e12))
+    expected = 1e12 * REACHED_SHARE * PRODUCT_SPEEDS["gru"] / run.model.training_flops_per_token()
+    assert rate == pytest.approx(expected)
