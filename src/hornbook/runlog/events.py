@@ -155,7 +155,7 @@ class Finished(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Session, Phase, Step, Progress, Validation, Sample, Checkpoint, Warning, Finished)
+    kind.kind: kind for kind in (Session, Step, Phase, Progress, Validation, Sample, Checkpoint, Warning, Finished)
 }
 
 

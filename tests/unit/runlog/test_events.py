@@ -68,6 +68,7 @@ def test_the_fields_of_every_kind_are_as_published():
             "bits_per_byte",
             "loss",
             "losses",
+            "lr_share",
             "perplexity",
             "seconds",
             "step",
