@@ -151,8 +151,11 @@ def test_a_run_saved_exactly_between_two_phases_goes_on_bit_for_bit(course, trai
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_step_of_any_phase_changes_nothing(course, trainer, alone, kind, number):
-    for at in range(alone(kind)[0]):
+def test_a_signal_inside_any_phase_and_between_two_changes_nothing(course, trainer, alone, kind, number):
+    """Around every border before each step, elsewhere before every fifth."""
+    steps = alone(kind)[0]
+    near = {border + moved for border in borders(trainer, kind) for moved in (-1, 0, 1)}
+    for at in sorted((near | set(range(0, steps, 5)) | {steps - 1}) & set(range(steps))):
         interrupt(trainer, course, alone, kind, at, number)
 
 
