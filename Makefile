@@ -11,7 +11,7 @@ SETUP = $(or $(PYTHON),$(error Hornbook needs Python 3.11 or newer, and none was
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup demo test test-all check bench lock
+.PHONY: help setup demo test test-all check bench compare lock
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ bench:  ## measure against other libraries, in .bench; ARGS=--write keeps the re
 	@$(BENCH)/python benchmarks/bench_prepare.py $(ARGS)
 	@$(BENCH)/python benchmarks/bench_train.py $(ARGS)
 	@$(BENCH)/python benchmarks/bench_rnn.py $(ARGS)
+
+compare:  ## train Brahma and a transformer alike and compare them, in hours; ARGS=--write keeps the results
+	@$(SETUP) --dev
+	@$(BIN)/python benchmarks/compare_brahma.py $(ARGS)
 
 lock:  ## pin the newest versions that fit pyproject.toml
 	@$(SETUP) --dev

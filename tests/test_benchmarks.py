@@ -31,6 +31,9 @@ def test_the_preparing_benchmark_prints_its_table_and_verdict(tmp_path):
     )
     assert "ids identical on every document" in text
     assert "Hornbook against tokenizers: **" in text
+    kinds = [line.split("|")[1].strip() for line in text.splitlines() if line.count("|") == 5]
+    assert kinds[-5:] == ["bytes", "chars", "words", "bpe", "superbpe"]
+    assert "words, MB a second: **" in text
 
 
 def test_the_benchmark_of_recurrent_cells_prints_its_table_and_verdict(tmp_path):
@@ -66,8 +69,8 @@ def test_the_comparison_trains_compares_and_keeps_its_runs(tmp_path):
 
 def test_the_comparison_tells_why_a_run_failed(tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        printed("compare_brahma.py", "--only", "sixteen", "--set", "training.step=4", cache=tmp_path)
-    assert "did you mean 'training.steps'" in caught.value.stderr
+        printed("compare_brahma.py", "--folder", str(tmp_path), "--set", "training.step=4", cache=tmp_path)
+    assert "did you mean training.steps?" in caught.value.stderr
 
 
 def test_the_benchmark_of_grug_s_front_end_prints_its_share(tmp_path):
@@ -76,3 +79,15 @@ def test_the_benchmark_of_grug_s_front_end_prints_its_share(tmp_path):
     text = printed("bench_grug.py", "--rounds", "1", "--rows", "1", "--dtype", "fp32", *settings, cache=tmp_path)
     assert "| with the front end" in text
     assert "the front end's share of a step: **" in text
+
+
+@pytest.mark.shared
+@pytest.mark.timeout(900)
+def test_the_superbpe_benchmark_prints_both_tables(shared_data, tmp_path):
+    small = ["--megabytes", "0.2", "--sizes", "600", "--steps", "4"]
+    text = printed("bench_superbpe.py", str(shared_data), *small, cache=tmp_path)
+    rows = [line for line in text.splitlines() if line.startswith(("| books", "| both"))]
+    assert len(rows) == 3 and all("x |" in row for row in rows)
+    shapes = [line.split("|") for line in text.splitlines() if line.startswith(("| bpe", "| superbpe"))]
+    assert len(shapes) == 2 and shapes[0][6] == shapes[1][6], "the same parameters"
+    assert "bits a byte, mean of 1 seed(s)" in text
