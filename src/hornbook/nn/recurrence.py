@@ -194,41 +194,48 @@ class _Chunks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the inputs of `forward`."""
-        q, k, v, b, since, fade, weights, inverse, stale, memories, changes = ctx.saved_tensors
-        (N, B, H), (C, K), V = ctx.shape, q.shape[1:], v.shape[-1]
-        seen, memory = upstream[0].reshape(-1, C, V), upstream[1].reshape(-1, K, V)
-        until = fade[:, -1, :, None]
-        written, leaving = b * k, k * until
+        # Compiled, it is traced under the autocast of the forward pass.
+        with torch.autocast(upstream[0].device.type, enabled=False):
+            return *_gradients(ctx.saved_tensors, ctx.shape, *upstream), None
 
-        # Backwards from chunk to chunk: the gradients of U and of the memory each chunk leaves.
-        d_changes = torch.bmm(weights.mT, seen)
-        d_memory = torch.bmm((q * since).mT, seen)  # what the memory a chunk begins with gives to O
-        d_left = torch.empty_like(memories)
-        steps = (
-            part.view(N, B * H, *part.shape[1:]).unbind()
-            for part in (d_changes, d_memory, d_left, stale, leaving, since)
-        )
-        for change, begun, left, old, leave, share in reversed(list(zip(*steps, strict=True))):
-            left.copy_(memory)
-            change.baddbmm_(leave, memory)
-            memory = (memory * share[:, -1:]).add_(begun).baddbmm_(old.mT, change, alpha=-1)
 
-        # What stands to the right of the solve, b V - exp(G) b K S, and the two matrices over it and under U.
-        right = torch.bmm(inverse.mT, d_changes)
-        d_system = torch.bmm(right, changes.mT).tril_(-1).mul_(fade)
-        d_weights = torch.bmm(seen, changes.mT).mul_(fade)
-        d_written = torch.bmm(right, memories.mT).mul_(since).baddbmm_(d_system, k).neg_()
-        d_query = torch.bmm(seen, memories.mT).mul_(since).baddbmm_(d_weights, k)
-        d_leaving = torch.bmm(changes, d_left.mT).mul_(until)
-        d_key = torch.baddbmm(d_leaving, d_weights.mT, q).baddbmm_(d_system.mT, written, alpha=-1)
-        # Every factor exp(G_i) stands beside a query or a written key, every exp(-G_j) beside a key.
-        d_total = (d_query * q).add_(d_written * written).sub_(d_key * k).sum(-1)  # (N B H, C)
-        kept = (memories * d_left).sum((1, 2)) * since[:, -1, 0]
-        d_total[:, -1] += (d_leaving * k).sum((1, 2)).add_(kept)
-        d_strength = (d_written * k).sum(-1) + (right * v).sum(-1)
-        d_key.addcmul_(d_written, b)
-        gradients = (d_query, d_key, right * b, d_total, d_strength)
-        return *(part.view(N, B, H, *part.shape[1:]) for part in gradients), memory.view(B, H, K, V), None
+def _gradients(
+    saved: tuple[Tensor, ...], shape: tuple[int, int, int], d_seen: Tensor, d_memory: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the gradients of query, key, value, total, strength and memory from those of what `_Chunks` returns."""
+    q, k, v, b, since, fade, weights, inverse, stale, memories, changes = saved
+    (N, B, H), (C, K), V = shape, q.shape[1:], v.shape[-1]
+    d_seen, d_memory = d_seen.reshape(-1, C, V), d_memory.reshape(-1, K, V)
+    until = fade[:, -1, :, None]
+    written, leaving = b * k, k * until
+
+    # Backwards from chunk to chunk: the gradients of U, and of the memory that each chunk leaves.
+    d_changes = torch.bmm(weights.mT, d_seen)
+    d_begun = torch.bmm((q * since).mT, d_seen)  # of the memory a chunk begins with, for what it gives to O
+    d_left = torch.empty_like(memories)
+    parts = (d_changes, d_begun, d_left, stale, leaving, since)
+    steps = (part.view(N, B * H, *part.shape[1:]).unbind() for part in parts)
+    for d_change, begun, left, old, leave, share in reversed(list(zip(*steps, strict=True))):
+        left.copy_(d_memory)
+        d_change.baddbmm_(leave, d_memory)
+        d_memory = (d_memory * share[:, -1:]).add_(begun).baddbmm_(old.mT, d_change, alpha=-1)
+
+    # What stands to the right of the solve, b V - exp(G) b K S, and the two matrices left of U.
+    d_right = torch.bmm(inverse.mT, d_changes)
+    d_system = torch.bmm(d_right, changes.mT).tril_(-1).mul_(fade)
+    d_weights = torch.bmm(d_seen, changes.mT).mul_(fade)
+    d_written = torch.bmm(d_right, memories.mT).mul_(since).baddbmm_(d_system, k).neg_()
+    d_query = torch.bmm(d_seen, memories.mT).mul_(since).baddbmm_(d_weights, k)
+    d_leaving = torch.bmm(changes, d_left.mT).mul_(until)
+    d_key = torch.baddbmm(d_leaving, d_weights.mT, q).baddbmm_(d_system.mT, written, alpha=-1)
+    # Every factor exp(G_i) stands beside a query or a written key, every exp(-G_j) beside a key.
+    d_total = (d_query * q).add_(d_written * written).sub_(d_key * k).sum(-1)  # (N B H, C)
+    kept = (memories * d_left).sum((1, 2)) * since[:, -1, 0]
+    d_total[:, -1] += (d_leaving * k).sum((1, 2)).add_(kept)
+    d_strength = (d_written * k).sum(-1) + (d_right * v).sum(-1)
+    d_key.addcmul_(d_written, b)
+    gradients = (d_query, d_key, d_right * b, d_total, d_strength)
+    return *(part.view(N, B, H, *part.shape[1:]) for part in gradients), d_memory.view(B, H, K, V)
 
 
 def _inverse(system: Tensor) -> Tensor:
