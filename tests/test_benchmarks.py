@@ -33,7 +33,7 @@ def test_the_preparing_benchmark_prints_its_table_and_verdict(tmp_path):
     assert "Hornbook against tokenizers: **" in text
     kinds = [line.split("|")[1].strip() for line in text.splitlines() if line.count("|") == 5]
     assert kinds[-5:] == ["bytes", "chars", "words", "bpe", "superbpe"]
-    assert "words, MB a second: **" in text
+    assert "- words: **" in text and "MB a second**, target 3.0" in text
 
 
 def test_the_benchmark_of_recurrent_cells_prints_its_table_and_verdict(tmp_path):
