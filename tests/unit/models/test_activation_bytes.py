@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hornbook.config.model import ModelConfig
+from hornbook.models.brahma.config import BrahmaConfig
 from hornbook.models.build import build_model
 from hornbook.models.gpt.config import GPTConfig
 from hornbook.models.grug.config import GrugConfig
@@ -35,6 +36,9 @@ CONFIGS = {
         embedding_dropout=0.1,
         output_dropout=0.1,
     ),
+    "brahma": BrahmaConfig(**SIZE),
+    "brahma delta": BrahmaConfig(**SIZE, pattern="D", chunk_size=20),
+    "brahma attention": BrahmaConfig(**SIZE, pattern="A"),
     "rnn": RNNConfig(**RECURRENT, cell="rnn"),
     "rnn gru": RNNConfig(**RECURRENT),
     "rnn gru dropout": RNNConfig(**RECURRENT, dropout=0.1),
@@ -49,6 +53,7 @@ def saved_bytes_per_token(config: ModelConfig, *, dtype: torch.dtype, attention:
     use_attention(model, attention)
     weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     shapes = {parameter.shape for parameter in model.parameters()}
+    shapes.add(torch.Size([3 * config.width, config.width]))  # brahma's query, key and value matrices as one
     shapes |= {torch.Size(reversed(shape)) for shape in shapes}
     kept, sizes = [], {}
 

@@ -104,12 +104,21 @@ class BrahmaConfig(ModelConfig):
         return tails + self._mixer_counts()[0] * self.width * self.head_width * FLOAT_BYTES
 
     def activation_bytes_per_token(self, value_bytes: int, *, scores: bool) -> int:
+        # What norms, silu and the rule keep is float32; a convolution and a product keep what they read.
+        D, H, T = self.width, self.num_heads, self.context
         delta, attention = self._mixer_counts()
-        D, F = self.width, self.inner_width
-        weights = self.num_heads * self.context if scores else 0
-        both = 4 * 2 * D + value_bytes * (2 * D + 3 * D + 4 * F)
-        rule = 4 * (16 * D + 5 * self.num_heads * self.chunk_size) + value_bytes * 5 * D
-        return self.num_layers * both + delta * rule + attention * (4 * 2 * D + value_bytes * (5 * D + weights))
+        both = 4 * 2 * D + value_bytes * (6 * D + 4 * self.inner_width)
+        # Queries, keys and values lie side by side. In float32 the norms keep all three, and "matmul" a copy of the
+        # values; in a narrow format the norms keep wide copies, and "sdpa" all three for the sake of the values.
+        wide = value_bytes == FLOAT_BYTES
+        beside = (D if scores else 0) if wide else (0 if scores else 2 * D)
+        attended = 4 * 2 * D + value_bytes * (3 * D + beside + (H * T if scores else 0))
+        # Three matrices of C x C a head and chunk, and one memory of K x K.
+        N = -(-T // self.chunk_size)
+        C = -(-T // N)
+        chunks = N * C * (5 * D + H * (3 * C + 2)) + (N + 1) * D * self.head_width
+        ruled = 4 * (6 * D + 8 * H + chunks // T)
+        return self.num_layers * both + attention * attended + delta * ruled + 4 * D + value_bytes * D
 
     def _mixer_counts(self) -> tuple[int, int]:
         """Count the blocks of each kind, D and A."""
