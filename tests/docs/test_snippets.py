@@ -160,6 +160,7 @@ def write_samples(folder: Path) -> None:
         (folder / name).write_text("".join(sentences))
     sums = [(chance.randint(2, 99), chance.randint(2, 99)) for _ in range(120)]
     asked = [{"question": f"What is {a} plus {b}?", "answer": f"It is {a + b}."} for a, b in sums]
+    quiz = [{"qText": one["question"], "answers": [one["answer"], one["answer"].split()[-1]]} for one in asked]
     told = [
         {
             "messages": [
@@ -169,7 +170,12 @@ def write_samples(folder: Path) -> None:
         }
         for one in asked
     ]
-    for name, records in (("questions.jsonl", asked), ("chats.jsonl", told), ("gsm8k/train.jsonl", asked)):
+    for name, records in (
+        ("questions.jsonl", asked),
+        ("chats.jsonl", told),
+        ("quiz.jsonl", quiz),
+        ("gsm8k/train.jsonl", asked),
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
     for name in ("gsm8k/train.jsonl", "wikitext2-valid.txt", "wikitext2-test.txt"):
@@ -194,7 +200,7 @@ def workshop(tmp_path_factory):
             ["demo"],
             *(
                 ["train", "text", f"data.path={data}", f"run.folder=runs/{name}"]
-                for name, data in (("text", "input.txt"), ("chats", "chats.jsonl"))
+                for name, data in (("text", "input.txt"), ("b-lm-bpe", "input.txt"), ("chats", "chats.jsonl"))
             ),
         ):
             assert cli.run(shrunk(words)) == 0, words
