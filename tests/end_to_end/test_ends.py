@@ -46,3 +46,11 @@ def test_a_loss_that_is_never_finite_stops_the_run_and_says_what_to_try(trainer,
     assert answer["status"] == 2, answer["output"]
     assert "gave no finite gradient; none of them changed the weights." in answer["output"]
     assert "fix: lower optimizer.lr" in answer["output"] and "Traceback" not in answer["output"]
+
+
+def test_a_device_that_is_not_here_is_said_before_any_data_is_prepared(trainer):
+    run = trainer.folder / "elsewhere"
+    answer = trainer.train(run, "training.device=directml", "data.folder=elsewhere-prepared")
+    assert answer["status"] == 2
+    assert "needs the package torch_directml" in answer["output"]
+    assert not (trainer.folder / "elsewhere-prepared").exists() and "wrote" not in answer["output"]

@@ -100,8 +100,8 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
         CheckpointError: if the folder holds another run, or nothing in it is whole.
         ProofError: if the model, the tokenizer or the template fails a proof.
     """
-    # 1. The folder: its newest whole checkpoint, if there is one, and whether these are the settings it has.
-    folder = RunFolder(Path(config.folder))
+    # 1. The device, which may not be here; the folder, its newest whole checkpoint, and whether these are its settings.
+    device, folder = pick_device(config.training.device), RunFolder(Path(config.folder))
     checkpoint = find_newest(folder, warn=tell)
     if checkpoint is None:
         _forget_attempts(folder)
@@ -116,7 +116,7 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     model_config = config.model.with_vocabulary(prepared.tokenizer.vocab_size)
 
     # 4. The machine, and what is fast on it: measured once, and kept with the run.
-    device = _set_up_machine(config)
+    _set_up_machine(config, device)
     choices = choose(config, model_config, device, recorded=folder.choices)
     precision = Precision(device, DTYPES[choices.dtype])
 
@@ -149,13 +149,11 @@ def assemble(config: RunConfig, *, accept_changes: bool, tell: Callable[[str], N
     return run
 
 
-def _set_up_machine(config: RunConfig) -> torch.device:
-    """Pick the device, and set how this process uses it."""
-    device = pick_device(config.training.device)
+def _set_up_machine(config: RunConfig, device: torch.device) -> None:
+    """Set how this process uses the machine."""
     torch.set_num_threads(config.training.threads or torch.get_num_threads())
     (return_freed_memory if config.training.recompute_activations else keep_freed_memory)()
     allow_tf32(device, config.precision.tf32)
-    return device
 
 
 def _build_model(config: RunConfig, model_config: ModelConfig, choices: Choices) -> LanguageModel:

@@ -7,8 +7,9 @@
       MANIFEST.json           size and sha256 of every file above
 
 A checkpoint is written under a partial name, flushed, hashed, and renamed into place last: it is whole or absent.
-One that is damaged later is refused by name, and the one before it is used. Learning rate, data order and dropout
-are functions of the step, so there is no scheduler, sampler or generator to restore.
+One that is damaged later is refused by name, and the one before it is used. Data order and dropout are functions of
+the step, and so is the learning rate under every schedule but one (`hornbook.training.plateau`): there is no sampler or
+generator to restore.
 """
 
 import json
