@@ -152,7 +152,9 @@ def conclude(outcome: Outcome, *, was_finished: bool) -> list[str]:
             f"To train it longer: training.steps={2 * outcome.step}, or lift the limit; to begin again: --start-over."
         )
     if (where / "profile").is_dir():
-        lines.append(f"profile {where}/profile: open its traces at ui.perfetto.dev, or tensorboard --logdir {where}")
+        lines.append(
+            f"profile {where}/profile: open its traces at ui.perfetto.dev, or tensorboard --logdir {where}"
+        )
     lines.append(f'Next: {program()} generate {where} "your prompt"; {program()} evaluate {where}.')
     return lines
 
