@@ -296,7 +296,8 @@ def _settings_apart(names: tuple[str, str], first: Mapping[str, Any], second: Ma
     apart = []
     for name in _names_apart([first, second]):
         both = name in first and name in second
-        if name != "model.arch" and (both or not name.startswith("model.")):
+        told = name == "model.arch" or names[0].startswith(f"{name}=")
+        if not told and (both or not name.startswith("model.")):
             one, other = (side.get(name, "absent") for side in (first, second))
             apart.append(f"{name} is {one} for {names[0]} and {other} for {names[1]}.")
     return apart

@@ -113,6 +113,7 @@ def test_settings_that_differ_are_told():
 def test_one_architecture_twice_is_called_by_what_differs():
     found = compare(side(BAD), side(GOOD, settings=LLAMA | {"optimizer.lr": 0.005}))
     assert found.names == ("optimizer.lr=0.003", "optimizer.lr=0.005")
+    assert found.notes == ()
 
 
 def test_runs_are_put_on_two_sides_by_all_but_the_seed():
