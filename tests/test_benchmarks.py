@@ -81,6 +81,14 @@ def test_the_benchmark_of_grug_s_front_end_prints_its_share(tmp_path):
     assert "the front end's share of a step: **" in text
 
 
+def test_the_benchmark_of_brahma_prints_both_tables_and_its_verdicts(tmp_path):
+    quick = ["--rounds", "1", "--seconds", "0.01", "--shape", "4x128", "--lengths", "33", "64"]
+    text = printed("bench_brahma.py", *quick, cache=tmp_path)
+    assert text.count("- 4x128, context ") == 4
+    states = [line.split("|")[3] for line in text.splitlines() if line.startswith("| brahma D ")]
+    assert len(states) == 2 and states[0] == states[1], "the memory of delta rules does not grow"
+
+
 @pytest.mark.shared
 @pytest.mark.timeout(900)
 def test_the_superbpe_benchmark_prints_both_tables(shared_data, tmp_path):
