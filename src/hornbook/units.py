@@ -16,7 +16,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def count_text(count: float) -> str:
     """1234567 -> '1.23M'; below 10,000 the number itself with thousands separators."""
     if abs(count) < 10_000:
-        return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
+        return f"{count:,.1f}" if abs(count) < 100 and not float(count).is_integer() else f"{count:,.0f}"
     for suffix, scale in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if abs(count) >= scale * 0.9995:
             return f"{_three_digits(count / scale)}{suffix}"
