@@ -8,6 +8,7 @@ interrupted ones go on, so the same command may be stopped at any time, and --mo
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -164,6 +165,8 @@ def describe(theme: str, trials: Sequence[Job], comparison: Comparison) -> str:
         [job.model, job.rate, f"{job.loss:.4f}", f"{100 * read_examined(job.folder).marks['mean']:.1f}"]
         for job in sorted(trials, key=lambda job: (MODELS.index(job.model), float(job.rate)))
     ]
+    runs = (*comparison.first, *comparison.second)
+    codes = {json.loads(RunFolder(run.folder).receipt.read_text(encoding="utf-8"))["code"][:12] for run in runs}
     titles, *rows = comparison_table(comparison)
     lines = [
         f"## builtin:{theme}",
@@ -173,6 +176,7 @@ def describe(theme: str, trials: Sequence[Job], comparison: Comparison) -> str:
         "problems of each skill, answered greedily.",
         "",
         *(f"- {line}" for line in (*describe_sides(comparison), *comparison.notes)),
+        f"- trained by the code with the hash {', '.join(sorted(codes))} (receipt.json of each run)",
         "",
         "Right answers in percent, means over the seeds; the interval of the difference is Welch's, over seeds.",
         "",
