@@ -275,7 +275,9 @@ def _batches(model: LanguageModel, rows: Sequence[Row], max_tokens: int) -> Iter
     if not rows:
         return
     config = model.config
-    row_bytes = config.state_bytes_per_token(4) * _capacity(model, rows, max_tokens) + config.state_bytes_per_row(4)
+    row_bytes = config.state_bytes_per_token(4) * _capacity(model, rows, max_tokens) + config.state_bytes_per_row(
+        4
+    )
     size = max(1, min(MOST_ROWS, STATE_BYTES // max(1, row_bytes)))
     by_length = sorted(rows, key=lambda row: len(row.ids))
     for start in range(0, len(by_length), size):
