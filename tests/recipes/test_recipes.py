@@ -46,7 +46,9 @@ def small(recipe):
 
 TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 40
 RECORDS = "".join(f'{{"question": "What is {n} + {n}?", "answer": "{2 * n}"}}\n' for n in range(200))
-QUIZ = "".join(f'{{"qText": "What is {n} + {n}?", "answers": ["{2 * n}", "It is {2 * n}."]}}\n' for n in range(200))
+QUIZ = "".join(
+    f'{{"qText": "What is {n} + {n}?", "answers": ["{2 * n}", "It is {2 * n}."]}}\n' for n in range(200)
+)
 CONTENT = {"questions": ("data.jsonl", RECORDS), "b-lm-qa": ("quiz.jsonl", QUIZ)}
 SPOKEN = (
     '{{"conversations": [{{"from": "user", "value": "What is {0} + {0}?"}}, '
