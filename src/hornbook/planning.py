@@ -304,7 +304,9 @@ def training_rate(config: RunConfig, known: Known) -> tuple[float, str]:
     passes = RECOMPUTED_PASSES if config.training.recompute_activations else 1.0
     flops = passes * config.model.training_flops_per_token() / config.model.product_speed
     if known.matmul_flops:
-        moved = passes * TRAFFIC_PER_ACTIVATION * config.model.activation_bytes_per_token(FLOAT_BYTES, scores=False)
+        moved = (
+            passes * TRAFFIC_PER_ACTIVATION * config.model.activation_bytes_per_token(FLOAT_BYTES, scores=False)
+        )
         seconds = flops / (REACHED_SHARE * known.matmul_flops) + (
             moved / known.bandwidth if known.bandwidth else 0.0
         )
