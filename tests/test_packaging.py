@@ -22,7 +22,7 @@ OUTSIDE_MAKE = {name: value for name, value in os.environ.items() if not name.st
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SETUP = ROOT / "scripts" / "setup.py"
 CONSTRAINTS = [ROOT / "constraints.txt", ROOT / "benchmarks" / "constraints.txt"]
-TARGETS = ("setup", "demo", "test", "test-all", "check", "bench", "lock")
+TARGETS = ("setup", "demo", "test", "test-all", "check", "bench", "compare", "lock")
 GIB = 2**30
 
 # Written in pieces, so that this file does not find itself.
