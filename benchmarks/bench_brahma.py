@@ -37,7 +37,7 @@ WIDTHS = {"4x128": (4, 128, 4), "4x256": (4, 256, 4)}
 TALKERS = {"llama": None, "brahma DADA": "DADA", "brahma D": "D"}
 """Who talks, by the pattern of a Brahma."""
 
-LENGTHS, ROWS, FED, WRITTEN = (128, 4096), 64, 32, 32
+LENGTHS, ROWS, FED, WRITTEN = (128, 4096), 32, 64, 32
 """Tokens a state has seen, rows that talk together, tokens of each fed at once, tokens of each written at the end."""
 
 
