@@ -3,16 +3,18 @@
     .bench/bin/python benchmarks/bench_brahma.py [--shape 4x128] [--rounds 7] [--threads 1] [--write]
 
 Both train by Hornbook's own step, with the attention that was measured to be faster at each context. Each length of
-talking runs in a process of its own, whose peak memory is the system's count.
+talking runs in a process of its own, whose peak memory is the system's count (Linux).
 """
 
 import argparse
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -129,8 +131,6 @@ def talking(lengths: Sequence[int], *, threads: int) -> str:
 
 def talk(who: str, length: int) -> dict[str, float]:
     """Feed a prompt, write the last tokens one by one, and tell what it took."""
-    import resource  # of Unix only
-
     pattern = TALKERS[who]
     llama, brahma = pair("4x128", length)
     config = llama
@@ -146,9 +146,14 @@ def talk(who: str, length: int) -> dict[str, float]:
         for position in range(length - WRITTEN, length):
             model(tokens[:, position : position + 1], state)
         spent = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     # The state's buffers were made for exactly the tokens it has seen.
-    return {"state_bytes": state.num_bytes(), "peak_bytes": peak, "milliseconds": spent / WRITTEN * 1e3}
+    return {"state_bytes": state.num_bytes(), "peak_bytes": peak_bytes(), "milliseconds": spent / WRITTEN * 1e3}
+
+
+def peak_bytes() -> int:
+    """Most memory this process has held at once, as Linux counts it; what getrusage says begins with the parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
 
 
 if __name__ == "__main__":
