@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet
@@ -22,7 +23,7 @@ import hornbook
 from hornbook.config.tokenizers import BPETokenizerConfig, SuperBPETokenizerConfig
 from hornbook.data.prepare import prepare
 from hornbook.run import make_run
-from hornbook.runlog.events import Validation
+from hornbook.runlog.events import Progress, Validation
 from hornbook.runlog.reader import read_events
 from hornbook.storage.artifact import load_artifact
 from hornbook.text.tokenizer import Tokenizer
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=1000.0, help="read at most so much of each source")
     parser.add_argument("--steps", type=int, default=1000, help="optimizer steps of each model; 0 trains none")
     parser.add_argument("--seeds", type=int, default=1, help="models of each kind")
+    parser.add_argument("--folder", type=Path, help="keep the runs here; an interrupted comparison continues")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results/")
     options = parser.parse_args()
 
@@ -76,7 +78,9 @@ def main() -> None:
     text += table(columns, [compression(name, t, size) for name, t in sources.items() for size in options.sizes])
     if options.steps:
         path = options.data / "parquet" / "books"
-        text += "\n## Bits a byte\n\n" + comparison(path, options.sizes[0], options.steps, options.seeds)
+        with tempfile.TemporaryDirectory() as temporary:
+            runs = Runs(options.folder or Path(temporary), path, options.sizes[0], options.steps)
+            text += "\n## Bits a byte\n\n" + comparison(runs, options.seeds)
     publish("superbpe", text, write=options.write)
 
 
@@ -137,36 +141,55 @@ def megabytes_a_second(tokenizer: Tokenizer, texts: list[str]) -> float:
     return sum(len(text.encode()) for text in texts) / 1e6 / (time.process_time() - started)
 
 
-def comparison(path: Path, size: int, steps: int, seeds: int) -> str:
+@dataclass(frozen=True)
+class Runs:
+    """What the runs of a comparison share."""
+
+    folder: Path
+    data: Path
+    vocabulary: int
+    steps: int
+
+    def settings(self, kind: str) -> list[str]:
+        """Return the settings of a run but its context and seed."""
+        every = [f"{name}={self.steps}" for name in ("training.steps", "evaluation.every_steps")]
+        where = [f"data.path={self.data}", f"data.folder={self.folder}/prepared"]
+        return [
+            *MODEL,
+            *TRAINING,
+            *every,
+            *where,
+            f"tokenizer.kind={kind}",
+            f"tokenizer.vocab_size={self.vocabulary}",
+        ]
+
+
+def comparison(runs: Runs, seeds: int) -> str:
     """Train models with both kinds of tokens and return the table of what they reach."""
     rows: list[list[str]] = []
     differences = []
-    with tempfile.TemporaryDirectory() as folder:
-        common = [*MODEL, *TRAINING, f"data.path={path}", f"data.folder={folder}/prepared"]
-        common += [f"training.steps={steps}", f"evaluation.every_steps={steps}", f"checkpoint.every_steps={steps}"]
-        kinds = {kind: [f"tokenizer.kind={kind}", f"tokenizer.vocab_size={size}"] for kind in ("bpe", "superbpe")}
-        tokens = {kind: train_tokens([*common, *own]) for kind, own in kinds.items()}
-        total = sum(len(text.encode()) for text in parquet_documents(path))
-        for seed in range(seeds):
-            reached = {}
-            for kind, own in kinds.items():
-                context = round(CONTEXT * tokens[kind] / tokens["bpe"])
-                shape = [f"model.context={context}", f"training.batch_tokens={ROWS * context}"]
-                where = Path(folder) / f"{kind}-{seed}"
-                settings = [*common, *own, *shape, f"training.seed={seed}", f"run.folder={where}"]
-                started = time.process_time()
-                hornbook.train("text", settings)
-                seconds = time.process_time() - started
-                seen = steps * ROWS * context * (1 - VALIDATION) * total / tokens[kind]
-                reached[kind], cells = reading(where, steps * ROWS * context)
-                rows.append([kind, str(seed), f"{context}", f"{seen / 1e6:.1f} MB", f"{seconds:.0f}", *cells])
-            differences.append(reached["superbpe"] - reached["bpe"])
+    tokens = {kind: train_tokens(runs.settings(kind)) for kind in ("bpe", "superbpe")}
+    total = sum(len(text.encode()) for text in parquet_documents(runs.data))
+    for seed in range(seeds):
+        reached = {}
+        for kind, own in tokens.items():
+            context = round(CONTEXT * own / tokens["bpe"])
+            read = runs.steps * ROWS * context
+            where = runs.folder / f"{kind}-{seed}"
+            settings = [f"model.context={context}", f"training.batch_tokens={ROWS * context}"]
+            settings += [f"training.seed={seed}", f"run.folder={where}"]
+            if not hornbook.train("text", [*runs.settings(kind), *settings]).finished:
+                raise SystemExit(f"{where} was interrupted; with --folder the same command continues")
+            reached[kind], cells = reading(where, read)
+            seen = read * (1 - VALIDATION) * total / own / 1e6
+            rows.append([kind, str(seed), f"{context}", f"{seen:.1f} MB", *cells])
+        differences.append(reached["superbpe"] - reached["bpe"])
     columns = [
         "tokens",
         "seed",
         "context",
         "read",
-        "CPU seconds",
+        "seconds",
         "parameters",
         "PFLOP",
         "loss a token",
@@ -175,7 +198,7 @@ def comparison(path: Path, size: int, steps: int, seeds: int) -> str:
     mean = statistics.mean(differences)
     better = "superbpe" if mean < 0 else "plain BPE"
     return (
-        f"llama, vocabulary {size:,}, {steps:,} steps; validated on the same whole documents.\n\n"
+        f"llama, vocabulary {runs.vocabulary:,}, {runs.steps:,} steps; validated on the same whole documents.\n\n"
         + table(columns, rows)
         + f"\n- superbpe minus plain: **{mean:+.4f}** bits a byte, mean of {seeds} seed(s): {better} is better here\n"
     )
@@ -191,7 +214,9 @@ def reading(folder: Path, tokens: int) -> tuple[float, list[str]]:
     artifact, events = load_artifact(folder / "model"), read_events(folder / "events.jsonl")
     last = [event for event in events if isinstance(event, Validation)][-1]
     model = artifact.model.config
+    speeds = [event.tokens_per_second for event in events if isinstance(event, Progress)]
     cells = [
+        f"{tokens / statistics.median(speeds):.0f}",
         f"{model.num_parameters():,}",
         f"{tokens * model.training_flops_per_token() / 1e15:.2f}",
         f"{last.loss:.4f}",
