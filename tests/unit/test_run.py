@@ -79,7 +79,8 @@ def test_a_saved_run_holds_every_setting_defaults_included(tmp_path):
     content = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert content["format"] == 1
     assert content["settings"].keys() == RunConfig.model_fields.keys()
-    assert content["settings"]["precision"] == {"dtype": "auto", "attention": "auto"}
+    precision = {"dtype": "auto", "attention": "auto", "delta_rule": "auto", "tf32": False}
+    assert content["settings"]["precision"] == precision
 
 
 def test_saving_leaves_nothing_else_behind(tmp_path):
