@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -92,7 +93,7 @@ def training(shapes: Sequence[str], *, rounds: int, seconds: float) -> str:
                 rows.append(row)
                 verdicts.append(said)
     text = f"\n## Training\n\n{STEP_TOKENS:,} tokens a step, fused AdamW, eager; tokens a CPU second; medians of "
-    text += f"{rounds} turns, one after the other.\n\n"
+    text += f"{rounds} turns, one after the other, and of the {rounds} ratios of neighbours.\n\n"
     columns = ["shape", "context", "format", "parameters", "llama", "brahma", "brahma / llama"]
     return text + table(columns, rows) + "\n" + "\n".join(verdicts) + "\n"
 
@@ -105,9 +106,14 @@ def duel(shape: str, context: int, dtype: str, *, rounds: int, seconds: float) -
     quick = take_turns({r.name: r.step for r in rivals}, rounds=1)
     steps = max(1, round(seconds / min(times.wall_seconds for times in quick.values())))
     times = take_turns({r.name: repeat(r.step, steps) for r in rivals}, rounds=rounds)
-    llama, brahma = (steps * STEP_TOKENS / t.cpu_seconds for t in times.values())
-    row = [shape, f"{context}", dtype, f"{most:,}", f"{llama:,.0f}", f"{brahma:,.0f}", f"{brahma / llama:.2f}"]
-    return row, verdict(f"{shape}, context {context}, {dtype}", brahma / llama, TARGET)
+    llama, brahma = times.values()
+    # Turn by turn, so that what slows both for a while cancels.
+    ratio = statistics.median(theirs / ours for theirs, ours in zip(llama.cpu, brahma.cpu, strict=True))
+    rates = [f"{steps * STEP_TOKENS / t.cpu_seconds:,.0f}" for t in (llama, brahma)]
+    return (
+        [shape, f"{context}", dtype, f"{most:,}", *rates, f"{ratio:.2f}"],
+        verdict(f"{shape}, context {context}, {dtype}", ratio, TARGET),
+    )
 
 
 def rival(config: LlamaConfig | BrahmaConfig, dtype: str) -> Rival:
