@@ -78,6 +78,7 @@ def test_a_gzip_bomb_is_refused_while_it_is_unpacked(tmp_path, tally):
         (b"plain text", "Not a gzipped file"),
         (gzip.compress(b"text" * 99)[:20] + b"\xff" * 40, "Error -3|CRC|ended before"),
     ],
+    ids=["cut short", "no gzip", "overwritten"],
 )
 def test_damaged_gzip_is_refused_by_name(tmp_path, tally, data, reason):
     path = tmp_path / "a.txt.gz"
