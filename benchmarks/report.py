@@ -27,7 +27,7 @@ def header(title: str, packages: Sequence[str], *, threads: int) -> str:
             f"# {title}",
             "",
             f"- date: {date.today().isoformat()}, commit {commit()}",
-            f"- command: `python {' '.join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]])}`",
+            f"- command: `python {' '.join([f'benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]])}`",
             f"- machine: {info.name}, {os.cpu_count()} cores, {info.cpu_capability}; {threads} thread(s) used",
             f"- versions: Python {platform.python_version()}, {versions}",
             "",
