@@ -7,7 +7,6 @@ the embedding through its own projection. Processor time, so that other programs
 """
 
 import argparse
-from itertools import count, cycle
 
 import torch
 
@@ -15,12 +14,10 @@ from hornbook.models.build import build_model
 from hornbook.models.grug.config import GrugConfig
 from hornbook.nn.attention import use_attention
 from hornbook.run import make_run
-from hornbook.training.optimizers import build_optimizers
-from hornbook.training.precision import DTYPES, LossScale, Precision
-from hornbook.training.step import Stepper
+from hornbook.training.precision import DTYPES, Precision
 from measure import Times, take_turns
 from report import header, publish, table
-from rivals import CPU, Rival, Shape
+from rivals import CLIP_NORM, CPU, Rival, Shape, stepping
 
 MOST_SHARE = 0.25
 """Of a step, for the front end."""
@@ -64,17 +61,9 @@ def rival(name: str, config: GrugConfig, dtype: str, *, rows: int) -> Rival:
     precision, model = Precision(CPU, DTYPES[dtype]), build_model(config, seed=0)
     use_attention(model, "matmul")
     run = make_run("grug", environment={})
-    stepper = Stepper(
-        model=model,
-        optimizers=build_optimizers(model, run.optimizer, matrix_dtype=precision.matrix_dtype),
-        precision=precision,
-        loss_scale=LossScale(precision),
-        seed=0,
-        clip_norm=run.training.clip_norm,
-        micro_batch_rows=rows,
-    )
-    batches, numbers = cycle(Shape(name, config, rows).batches(2)), count()  # type: ignore[arg-type]
-    return Rival(name, config.num_parameters(), lambda: stepper.step(next(batches), next(numbers), share=1.0))
+    assert run.training.clip_norm == CLIP_NORM
+    shape = Shape(name, config, rows)  # type: ignore[arg-type]
+    return stepping(name, model, shape, precision, optimizer=run.optimizer)
 
 
 def describe(config: GrugConfig, dtype: str, rows: int) -> str:

@@ -7,7 +7,6 @@ torch. Model, weights, data, optimizer and step are the same; before anything is
 """
 
 import argparse
-from itertools import count, cycle
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +14,10 @@ from torch import Tensor, nn
 from hornbook.models.build import build_model
 from hornbook.models.rnn.config import GATES, RNNConfig
 from hornbook.nn.cells import Cell
-from hornbook.training.optimizers import build_optimizers
-from hornbook.training.precision import DTYPES, LossScale, Precision
-from hornbook.training.step import Stepper
+from hornbook.training.precision import DTYPES, Precision
 from measure import take_turns
 from report import header, publish, table, verdict
-from rivals import CLIP_NORM, CPU, OPTIMIZER, Rival, Shape
+from rivals import CPU, Rival, Shape, stepping
 
 TARGET = 1.0
 """The fused cells may not be slower."""
@@ -117,18 +114,7 @@ def rival(shape: Shape, dtype: str, *, step_by_step: bool) -> Rival:
         if step_by_step:
             model.blocks = nn.ModuleList(StepByStep(cell) for cell in model.blocks)
         torch.testing.assert_close(model(tokens), expected, rtol=1e-4, atol=1e-4)
-    stepper = Stepper(
-        model=model,
-        optimizers=build_optimizers(model, OPTIMIZER, matrix_dtype=precision.matrix_dtype),
-        precision=precision,
-        loss_scale=LossScale(precision),
-        seed=0,
-        clip_norm=CLIP_NORM,
-        micro_batch_rows=shape.rows,
-    )
-    batches, numbers = cycle(shape.batches()), count()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Rival(shape.name, parameters, lambda: stepper.step(next(batches), next(numbers), share=1.0))
+    return stepping(shape.name, model, shape, precision)
 
 
 if __name__ == "__main__":

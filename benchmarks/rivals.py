@@ -11,10 +11,11 @@ from itertools import count, cycle
 import torch
 from torch import Tensor, nn
 
-from hornbook.config.optimizing import AdamWConfig
+from hornbook.config.optimizing import AdamWConfig, OptimizerConfig
 from hornbook.data.batch import Batch
 from hornbook.device import measure_attention
 from hornbook.models.build import build_model
+from hornbook.models.contract import LanguageModel
 from hornbook.models.llama.config import LlamaConfig
 from hornbook.nn.attention import PATHS, use_attention
 from hornbook.training.optimizers import build_optimizers
@@ -70,9 +71,21 @@ def hornbook(shape: Shape, dtype: str) -> Rival:
         dtype=precision.dtype,
     )
     use_attention(model, attention.choice)
+    return stepping(f"Hornbook {dtype} ({attention.choice} attention)", model, shape, precision)
+
+
+def stepping(
+    name: str,
+    model: LanguageModel,
+    shape: Shape,
+    precision: Precision,
+    *,
+    optimizer: OptimizerConfig = OPTIMIZER,
+) -> Rival:
+    """A model of Hornbook's in Hornbook's own training step."""
     stepper = Stepper(
         model=model,
-        optimizers=build_optimizers(model, OPTIMIZER, matrix_dtype=precision.matrix_dtype),
+        optimizers=build_optimizers(model, optimizer, matrix_dtype=precision.matrix_dtype),
         precision=precision,
         loss_scale=LossScale(precision),
         seed=0,
@@ -80,7 +93,6 @@ def hornbook(shape: Shape, dtype: str) -> Rival:
         micro_batch_rows=shape.rows,
     )
     batches, numbers = cycle(shape.batches()), count()
-    name = f"Hornbook {dtype} ({attention.choice} attention)"
     return Rival(name, parameters(model), lambda: stepper.step(next(batches), next(numbers), share=1.0))
 
 
