@@ -119,8 +119,9 @@ def test_a_small_version_goes_from_data_to_text(name, tmp_path, monkeypatch, cap
     events = [
         json.loads(line) for line in (tmp_path / "runs" / f"{name}-demo" / "events.jsonl").read_text().splitlines()
     ]
-    losses = [event["loss"] for event in events if event["kind"] == "validation"]
+    guessing = next(event["loss"] for event in events if event["kind"] == "step")
+    learnt = [event["loss"] for event in events if event["kind"] == "validation"][-1]
     samples = [event["text"] for event in events if event["kind"] == "sample"]
-    assert losses[-1] < 0.8 * losses[0]
+    assert learnt < 0.6 * guessing
     assert any(sample.strip() for sample in samples[-3:])
     assert f"runs/{name}-demo" in printed
