@@ -1,5 +1,6 @@
 """A curriculum is one run: killed inside any phase or between two, it ends bit for bit as if left alone."""
 
+import itertools
 import json
 import signal
 
@@ -48,6 +49,9 @@ def borders(trainer, name):
     return [event.step - 1 for event in events_of(trainer, name, Phase)]
 
 
+RUNS = itertools.count()
+"""So that no two tests meet in one run."""
+
 KINDS = {"whole": RESET, "impatient": IMPATIENT}
 """Runs whose phases are gone through to their ends, and runs whose phases validation ends early."""
 
@@ -74,7 +78,7 @@ def interrupt(trainer, course, alone, kind, at, number):
     A signal that arrives before the last step finds the run finished after it; one that kills does not wait.
     """
     settings, (steps, expected, _) = KINDS[kind], alone(kind)
-    name = f"{kind}-{at}-{number}"
+    name = f"{kind}-{at}-{number}-{next(RUNS)}"
     answer = course(name, *settings, at_step=at, send=number)
     left = -number if number == signal.SIGKILL else RESUMABLE if at < steps - 1 else 0
     assert answer["status"] == left, answer["output"]

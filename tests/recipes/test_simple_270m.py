@@ -171,11 +171,11 @@ def test_gpt2_s_own_vocabulary_reads_real_parquet_without_loss(shared_data, tmp_
 @pytest.mark.shared
 def test_its_shrunk_twin_learns_from_real_parquet(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = [f"data.path={shared_data / 'parquet' / 'books'}", "training.steps=120", "training.threads=1"]
+    settings = [f"data.path={shared_data / 'parquet' / 'books'}", "training.steps=240", "training.threads=1"]
     outcome = hornbook.train(
-        "simple-270m+demo", [*settings, "evaluation.every_steps=60", "sampling.every_steps=0"]
+        "simple-270m+demo", [*settings, "evaluation.every_steps=80", "sampling.every_steps=0"]
     )
     events = read_events(outcome.folder / "events.jsonl")
-    first, last = [event for event in events if isinstance(event, Validation)]
-    assert outcome.finished and first.loss - last.loss > 0.5, "nats a token, from step 60 to step 120"
+    first, _, last = [event for event in events if isinstance(event, Validation)]
+    assert outcome.finished and first.loss - last.loss > 0.5, "nats a token, from step 80 to step 240"
     assert last.loss < 5.5
