@@ -42,7 +42,7 @@ SETTINGS = [
 
 
 class Trainer:
-    """Runs `hornbook train text` on one small text, in a child that can be killed."""
+    """Runs `hornbook train`, of the recipe `text` on one small text or of another, in a child that can be killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,9 +62,13 @@ class Trainer:
 
     def train(self, run: Path, *settings: str, **request) -> dict:
         """Train into `run`; see fork_server.py for what may be requested."""
-        given = [f"run.folder={run}", f"data.path={self.text}", f"data.folder={self.folder / 'prepared'}"]
+        return self.train_recipe("text", run, f"data.path={self.text}", *SETTINGS, *settings, **request)
+
+    def train_recipe(self, recipe: str, run: Path, *settings: str, **request) -> dict:
+        """Train a recipe into `run`, with its own data and none of the settings above."""
+        given = [f"run.folder={run}", f"data.folder={self.folder / 'prepared'}", *settings]
         assert self.server.stdin is not None
-        self.server.stdin.write(json.dumps({"settings": [*given, *SETTINGS, *settings], **request}) + "\n")
+        self.server.stdin.write(json.dumps({"recipe": recipe, "settings": given, **request}) + "\n")
         self.server.stdin.flush()
         return self._answer()
 

@@ -4,7 +4,8 @@ Reads one JSON object a line from standard input and answers with one: {"status"
 "calls": file-system calls of the watched save, "output": what it printed}. Importing torch takes seconds and a tiny
 run takes a fraction of one, so that hundreds of kills become affordable.
 
-    settings      list of "section.name=value", for the recipe "text"
+    recipe        name of a recipe
+    settings      list of "section.name=value" for it
     watch_step    count file-system calls while the checkpoint of this step is saved
     kill_at_call  SIGKILL before this call of the watched save (counted from 0)
     wait_for      a file; wait until it holds the event of a step before counting the seconds of `kill_after`
@@ -95,7 +96,7 @@ def child(request: dict[str, Any], output: int) -> None:
         watch(request)
     if "at_step" in request:
         stop_at(request["at_step"], request.get("send", signal.SIGKILL))
-    code = run(["train", "text", *request["settings"], *request.get("options", [])])
+    code = run(["train", request["recipe"], *request["settings"], *request.get("options", [])])
     sys.stdout.flush()
     os._exit(code)
 
